@@ -1,0 +1,139 @@
+"""The ticker: publishes each tick of the metronome to the channel layer's group, whatever becomes of Redis meanwhile."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from redis.exceptions import RedisError
+
+from clock.contract import GROUP, Tick, format_frame
+from ticker.metronome import Metronome
+
+logger = logging.getLogger(__name__)
+
+# Seconds between attempts while Redis is away: doubling from the first to the last.
+FIRST_BACKOFF: Final = 0.05
+LAST_BACKOFF: Final = 1.0
+
+# Seconds between two lines about skipped ticks, so that a busy machine does not fill the log.
+SKIP_REPORT_INTERVAL: Final = 60.0
+
+# Seconds that Redis may take for one tick. It is worth nothing after 10 ms, but a slow answer is no reason to hang up.
+PATIENCE: Final = 1.0
+
+# A tick is rehearsed: 2 ms before it goes out, a message takes the same way to a group that nobody is in. Between two
+# ticks the processor forgets the code of the way; remembering costs 0.3 ms at the median, and more at p99, and is done by
+# the rehearsal (bench/punctuality.py shows it). It also finds out beforehand that Redis is away.
+REHEARSAL_GROUP: Final = f"{GROUP}.rehearsal"
+REHEARSAL: Final = {"type": "clock.rehearsal"}
+
+# What a layer raises when Redis is away: refused, reset, timed out, loading, wrong password, too many clients.
+AWAY: Final = (RedisError, OSError)
+
+
+@dataclass(slots=True)
+class Outage:
+    """Since when Redis has been away and when to try again (seconds of `now`), and how long to wait then."""
+
+    since: float
+    retry_at: float
+    backoff: float = FIRST_BACKOFF
+
+
+class Ticker:
+    """Publishes the time, and keeps time while it cannot.
+
+    There is no queue: a tick that cannot be published at once is lost, for the next one is the whole state.
+    """
+
+    def __init__(
+        self, metronome: Metronome, layer: Any, zone: ZoneInfo, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.published = 0
+        self.unpublished = 0
+        self._metronome = metronome
+        self._layer = layer
+        self._zone = zone
+        self._now = now
+        self._outage: Outage | None = None
+        self._skips_reported = (0, now())
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Have `run` return after the tick it is at."""
+        self._stopping = True
+
+    async def run(self) -> None:
+        """Tick until stopped; then let go of Redis and say how it went."""
+        await self._send(REHEARSAL_GROUP, REHEARSAL)  # the first use connects, which takes the time of several ticks
+        self._metronome.start()
+        while not self._stopping:
+            await self.tick_once()
+        await self._layer.flush()
+        count = self._metronome.count
+        logger.info(
+            "stopped after %d ticks: %d published, %d not, for Redis was away or slow; "
+            "%d more skipped, for the machine stalled; the latest was %.1f ms late",
+            count.ticks, self.published, self.unpublished, count.skipped, count.worst_ns / 1e6,
+        )  # fmt: skip
+
+    async def tick_once(self) -> None:
+        """Wait for one tick and publish it, or leave it unpublished while Redis is away."""
+        await self._metronome.approach()
+        if self._outage is None:
+            await self._send(REHEARSAL_GROUP, REHEARSAL)
+        at = await self._metronome.tick()
+        if self._outage is None or self._now() >= self._outage.retry_at:
+            tick = Tick(at, format_frame(at, self._zone), step=self._metronome.step)
+            if await self._send(GROUP, tick.message()):
+                self.published += 1
+                self._succeeded()
+            else:
+                self.unpublished += 1
+        else:
+            self.unpublished += 1
+        self._report_skips()
+
+    async def _send(self, group: str, message: dict[str, Any]) -> bool:
+        """Send to a group and return whether Redis took it."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._layer.group_send(group, message)
+        except AWAY as error:
+            self._failed(error)
+            return False
+        finally:
+            self.unpublished += self._metronome.excuse()
+        return True
+
+    def _failed(self, error: Exception) -> None:
+        now = self._now()
+        if self._outage is None:
+            logger.warning("Redis is away, still keeping time: %s", describe(error))
+            self._outage = Outage(since=now, retry_at=now + FIRST_BACKOFF)
+        else:
+            self._outage.backoff = min(self._outage.backoff * 2, LAST_BACKOFF)
+            self._outage.retry_at = now + self._outage.backoff
+
+    def _succeeded(self) -> None:
+        if self._outage is not None:
+            logger.info("Redis is back after %.1f s: publishing again", self._now() - self._outage.since)
+            self._outage = None
+        elif self.published == 1:
+            logger.info("publishing the time, in %s", self._zone.key)
+
+    def _report_skips(self) -> None:
+        (reported, since), skipped = self._skips_reported, self._metronome.count.skipped
+        if skipped > reported and self._now() - since >= SKIP_REPORT_INTERVAL:
+            logger.warning("skipped %d ticks since the last such line, for the machine stalled", skipped - reported)
+            self._skips_reported = (skipped, self._now())
+
+
+def describe(error: Exception) -> str:
+    """Return an error in one line: its kind and its first line."""
+    first_line = (str(error) or "no further word").splitlines()[0]
+    return f"{type(error).__name__}: {first_line}"

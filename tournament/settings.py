@@ -1,0 +1,139 @@
+"""The settings of the clock: all from the environment, all with a default that is safe for localhost.
+
+The README's table of settings is this file's, and a test holds the two together.
+"""
+
+from http import HTTPStatus
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+from django.core.management.utils import get_random_secret_key
+
+from tournament import environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- The knobs -------------------------------------------------------------------------------------------------------
+
+# The Redis or Valkey server that carries the ticks.
+REDIS_URL = environment.redis_url("REDIS_URL", "redis://127.0.0.1:6379")
+
+# Before every channel and key, so that several clocks can share one server: pub/sub ignores Redis database numbers.
+CLOCK_NAMESPACE = environment.text(
+    "CLOCK_NAMESPACE", "clock", pattern=r"[A-Za-z0-9_.-]{1,50}", accepts="1 to 50 letters, digits, dots, dashes or underscores"
+)
+
+# The zone the time is told in. Only the ticker formats it; give workers the same, for the page says its name.
+CLOCK_TIME_ZONE = environment.time_zone("CLOCK_TIME_ZONE", "UTC")
+
+# Further origins whose pages may open the stream; the clock's own page always may.
+CLOCK_ALLOWED_ORIGINS = environment.origins("CLOCK_ALLOWED_ORIGINS", "")
+
+# Whether a client that sends no Origin may open the stream: programs do not, browsers always do.
+CLOCK_ALLOW_MISSING_ORIGIN = environment.switch("CLOCK_ALLOW_MISSING_ORIGIN", default=False)
+
+# DEBUG, INFO, WARNING, ERROR or CRITICAL. At INFO a line is a change of state, never a connection or a tick.
+CLOCK_LOG_LEVEL = environment.choice("CLOCK_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
+
+# Tracebacks in the browser and a wildcard host: for development only.
+DEBUG = environment.switch("DJANGO_DEBUG", default=False)
+
+# The names this clock is reached by.
+ALLOWED_HOSTS = environment.hosts("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]", wildcard=DEBUG)
+
+# Nothing here is signed: there are no sessions, forms or users. So a fresh key per process does no harm.
+SECRET_KEY = environment.secret("DJANGO_SECRET_KEY") or get_random_secret_key()
+
+# --- The wiring ------------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "daphne",  # before staticfiles, so that `runserver` serves WebSockets
+    "django.contrib.staticfiles",
+    "servestatic",
+    "csp",
+    "clock",
+    "ticker",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "django.middleware.common.CommonMiddleware",  # refuses unknown hosts
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "tournament.urls"
+ASGI_APPLICATION = "tournament.asgi.application"
+DATABASES: dict[str, dict[str, str]] = {}
+
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {
+            "prefix": CLOCK_NAMESPACE,
+            "hosts": [
+                {
+                    "address": REDIS_URL,
+                    # Seconds. Ticker and relay bound what they wait for themselves: redis-py's own bound on a read or
+                    # write goes through `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes
+                    # when its work is just done (seen here: 7 times in 10), and then nothing can be ended.
+                    "socket_timeout": None,
+                    "socket_connect_timeout": 1.0,
+                    "socket_keepalive": True,
+                }
+            ],
+        },
+    }
+}
+
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+
+# Static files come straight from the applications' folders, so a worker started by hand needs no `collectstatic`.
+# They are small and few, and a browser asks each time whether they are still the same: a new version shows at once.
+STATIC_URL = "static/"
+SERVESTATIC_USE_FINDERS = True
+SERVESTATIC_MAX_AGE = 0
+SERVESTATIC_ALLOW_ALL_ORIGINS = False
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "no-referrer"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "connect-src": [SELF],
+        "base-uri": [NONE],
+        "form-action": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "filters": {
+        # A worker that hears no ticks answers 503 to everybody who asks for the time; the relay says so, once.
+        "not_503": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": lambda record: getattr(record, "status_code", None) != HTTPStatus.SERVICE_UNAVAILABLE,
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {
+        **{name: {"level": CLOCK_LOG_LEVEL} for name in ("clock", "ticker", "tournament")},
+        # Its receiver logs a traceback a second while Redis is away; the relay says so once (see clock/relay.py).
+        "channels_redis": {"level": "CRITICAL"},
+        # Anybody can ask for a page that is not there, or under another name, as often as they like.
+        "django.request": {"level": "ERROR", "filters": ["not_503"]},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
+}
