@@ -94,11 +94,13 @@ class Metronome:
         self._reading = self._clocks()
         self._last = _boundary(self._reading.wall)
 
-    async def approach(self) -> None:
-        """Wait until 2 ms before the next tick, so that what must be ready for it can be made so."""
+    async def approach(self) -> bool:
+        """Wait until 2 ms before the next tick, and return whether there is time left to make something ready for it."""
         left = self._left()
         if left > APPROACH_NS:
             await self._doze(left - APPROACH_NS)
+            left = self._left()
+        return left > 0
 
     async def tick(self) -> int:
         """Wait for the next tick and return its time `at`, in milliseconds since the Unix epoch."""
@@ -112,19 +114,20 @@ class Metronome:
         self._last = due
         return due // 1_000_000
 
-    def _left(self) -> int:
-        """Return the nanoseconds to the next tick, at most 0 if it is due."""
-        return self._last + TICK_NS - self._look()
-
     def excuse(self) -> int:
-        """Leave out the ticks that are due by now, and return how many they are; they do not count as skipped.
+        """Leave out the ticks that were due before the newest boundary, and return how many they are.
 
-        It is for a caller who knows what has kept them: the newest boundary is still to come, late.
+        They do not count as skipped: this is for a caller who knows what has kept it.
         """
         newest_but_one = _boundary(self._look()) - TICK_NS
         excused = max(0, (newest_but_one - self._last) // TICK_NS)
         self._last += excused * TICK_NS
         return excused
+
+    def _left(self) -> int:
+        """Return the nanoseconds to the next tick, at most 0 if it is due."""
+        now = self._look()  # first, for it may move the last tick to the time that was set
+        return self._last + TICK_NS - now
 
     def _look(self) -> int:
         """Read the clocks, notice when the wall clock was set, and return what it shows now."""

@@ -83,9 +83,9 @@ class Ticker:
 
     async def tick_once(self) -> None:
         """Wait for one tick and publish it, or leave it unpublished while Redis is away."""
-        await self._metronome.approach()
-        if self._outage is None:
+        if await self._metronome.approach() and self._outage is None:
             await self._send(REHEARSAL_GROUP, REHEARSAL)
+            self.unpublished += self._metronome.excuse()
         at = await self._metronome.tick()
         if self._outage is None or self._now() >= self._outage.retry_at:
             tick = Tick(at, format_frame(at, self._zone), step=self._metronome.step)
@@ -94,6 +94,7 @@ class Ticker:
                 self._succeeded()
             else:
                 self.unpublished += 1
+            self.unpublished += self._metronome.excuse()
         else:
             self.unpublished += 1
         self._report_skips()
@@ -106,8 +107,6 @@ class Ticker:
         except AWAY as error:
             self._failed(error)
             return False
-        finally:
-            self.unpublished += self._metronome.excuse()
         return True
 
     def _failed(self, error: Exception) -> None:

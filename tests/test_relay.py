@@ -1,0 +1,310 @@
+"""The relay: which ticks it takes, what its members get, and how it finds its way back to the ticks."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from channels.layers import InMemoryChannelLayer
+from redis.exceptions import ConnectionError
+
+from clock.contract import GROUP, Tick
+from clock.relay import FORGET_AFTER, Relay
+from tests.conftest import settle
+
+# A moment that begins a second.
+START = 1_795_351_680_000
+
+
+def tick(number: int, **marks: int) -> Tick:
+    """Return the tick so many ticks after `START`; its frame is the number."""
+    return Tick(START + number * 10, str(number), **marks)
+
+
+class Member:
+    """A member that keeps what it gets, and may refuse."""
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.got: list[str] = []
+        self.refuses = refuses
+        self.on_write: Callable[[], None] = lambda: None
+
+    def write(self, frame: str) -> bool:
+        """Take a frame."""
+        self.on_write()
+        if self.refuses:
+            return False
+        self.got.append(frame)
+        return True
+
+
+async def send(layer: InMemoryChannelLayer, *ticks: Tick) -> None:
+    """Publish ticks, all before the relay gets to run."""
+    for one in ticks:
+        await layer.group_send(GROUP, one.message())
+
+
+async def started(relay: Relay) -> Relay:
+    """Return the relay, in the group."""
+    relay.start()
+    await settle()
+    return relay
+
+
+async def test_each_tick_goes_to_every_member(relay: Relay, layer: InMemoryChannelLayer) -> None:
+    """One message in, one frame to each, the very text that the ticker wrote."""
+    members = [Member(), Member()]
+    for member in members:
+        relay.join(member, 100)
+    await started(relay)
+    for number in range(3):
+        await send(layer, tick(number))
+        await settle()
+    assert [member.got for member in members] == [["0", "1", "2"]] * 2
+
+
+async def test_the_frame_is_one_object_for_all(relay: Relay, layer: InMemoryChannelLayer) -> None:
+    """It is made once, by the ticker."""
+    members = [Member(), Member()]
+    for member in members:
+        relay.join(member, 100)
+    await started(relay)
+    await send(layer, tick(0))
+    await settle()
+    assert members[0].got[0] is members[1].got[0]
+
+
+async def test_there_is_one_group_member_however_many_clients(relay: Relay, layer: InMemoryChannelLayer) -> None:
+    """Clients join the relay, and only the relay joins the group."""
+    await started(relay)
+    for _ in range(100):
+        relay.join(Member(), 100)
+        relay.start()
+    await settle()
+    assert len(layer.groups[GROUP]) == 1
+    assert len(layer.channels) <= 1
+
+
+async def test_the_newest_wins(relay: Relay, layer: InMemoryChannelLayer) -> None:
+    """What queued while the worker was busy is dropped, but for the newest."""
+    member = Member()
+    relay.join(member, 100)
+    await started(relay)
+    (queue,) = layer.channels.values()
+    for number in range(20):
+        queue.put_nowait((time.time() + 60, tick(number).message()))
+    await settle()
+    assert member.got == ["19"]
+
+
+async def test_a_member_that_cannot_take_a_frame_misses_it(relay: Relay, layer: InMemoryChannelLayer) -> None:
+    """It gets the next one, nothing is kept for it, and the others do not notice."""
+    slow, other = Member(refuses=True), Member()
+    relay.join(slow, 100)
+    relay.join(other, 100)
+    await started(relay)
+    for number in range(4):
+        slow.refuses = number < 2
+        await send(layer, tick(number))
+        await settle()
+    assert slow.got == ["2", "3"]
+    assert other.got == ["0", "1", "2", "3"]
+
+
+async def test_joining_and_leaving_during_fan_out(relay: Relay, layer: InMemoryChannelLayer) -> None:
+    """A round goes to those who were in when it began; the next round to those who are in then."""
+    first, second, third = Member(), Member(), Member()
+    first.on_write = lambda: (relay.leave(first), relay.leave(second), relay.join(third, 100))  # type: ignore[assignment,func-returns-value,return-value]
+    relay.join(first, 100)
+    relay.join(second, 100)
+    await started(relay)
+    for number in range(2):
+        await send(layer, tick(number))
+        await settle()
+    assert (first.got, second.got, third.got) == (["0"], ["0"], ["1"])
+
+
+async def test_leaving_twice_or_without_having_joined(relay: Relay) -> None:
+    """Nothing happens."""
+    member = Member()
+    relay.leave(member)
+    relay.join(member, 10)
+    relay.leave(member)
+    relay.leave(member)
+
+
+async def test_a_lower_rate_gets_the_first_tick_of_each_period(relay: Relay, layer: InMemoryChannelLayer) -> None:
+    """At 10 frames a second that is the tick of each full tenth."""
+    fast, slow = Member(), Member()
+    relay.join(fast, 100)
+    relay.join(slow, 10)
+    await started(relay)
+    for number in range(35):
+        await send(layer, tick(number))
+        await settle()
+    assert slow.got == ["0", "10", "20", "30"]
+    assert len(fast.got) == 35
+
+
+async def test_a_skipped_tick_does_not_cost_a_period(relay: Relay, layer: InMemoryChannelLayer) -> None:
+    """If the tick of the full tenth is missing, the next one comes in its place."""
+    slow = Member()
+    relay.join(slow, 10)
+    await started(relay)
+    for number in (0, 1, 9, 11, 12, 27, 28, 45):
+        await send(layer, tick(number))
+        await settle()
+    assert slow.got == ["0", "11", "27", "45"]
+
+
+async def test_what_is_not_a_tick_is_dropped(relay: Relay, layer: InMemoryChannelLayer) -> None:
+    """Whoever can reach Redis can publish to the group; the ticks go on."""
+    member = Member()
+    relay.join(member, 100)
+    await started(relay)
+    for message in ({}, {"type": "clock.tick"}, {"at": "soon", "frame": 7}, {"at": START, "frame": "x", "term": 0}):
+        await layer.group_send(GROUP, message)
+    await send(layer, tick(1))
+    await settle()
+    assert member.got == ["1"]
+
+
+# --- Which ticks are taken ---
+
+
+def taker() -> tuple[Relay, list[float]]:
+    """Return a relay that takes ticks by hand, and its clock (seconds)."""
+    now = [100.0]
+    return Relay(lambda: None, now=lambda: now[0]), now
+
+
+@pytest.mark.parametrize(
+    ("before", "tick_", "taken"),
+    [
+        (tick(5), tick(6), True),
+        (tick(5), tick(7), True),  # a gap is no reason
+        (tick(5), tick(5), False),  # twice the same
+        (tick(5), tick(4), False),  # back
+        (tick(5), tick(4, step=1), True),  # back, and the clock was set
+        (tick(5), tick(6, step=1), True),
+        (tick(5, step=1), tick(4, step=1), False),
+        (tick(5, step=2), tick(4, step=1), False),
+        (tick(5, term=2), tick(6, term=1), False),  # a ticker that was taken over from
+        (tick(5, term=2), tick(6, term=1, step=9), False),
+        (tick(5, term=2), tick(6, term=3), True),  # one that took over
+        (tick(5, term=2), tick(5, term=3), False),  # and has not heard what was told before
+        (tick(5, term=2, step=4), tick(6, term=3, step=0), True),
+    ],
+)
+def test_which_tick_is_taken(before: Tick, tick_: Tick, *, taken: bool) -> None:
+    """`at` rises strictly, unless the clock was set; and a lower term has nothing more to say."""
+    relay, _ = taker()
+    assert relay.take(before)
+    assert relay.take(tick_) is taken
+
+
+def test_two_tickers_of_one_term_are_not_told_twice() -> None:
+    """Of two that tick side by side, one of which saw the clock set, each time comes once."""
+    relay, _ = taker()
+    assert [relay.take(one) for one in (tick(1, step=1), tick(1), tick(2), tick(2, step=1), tick(3, step=1))] == [
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
+
+
+def test_after_three_seconds_any_tick_is_taken() -> None:
+    """The old order has ended: Redis was restarted empty, or a new ticker knows of no term."""
+    relay, now = taker()
+    assert relay.take(tick(500, term=7, step=3))
+    now[0] += FORGET_AFTER - 0.001
+    assert not relay.take(tick(1))
+    now[0] += 0.001
+    assert relay.take(tick(1))
+    assert not relay.take(tick(0))
+    assert relay.take(tick(0, step=1))
+
+
+def test_the_time_goes_on_between_ticks() -> None:
+    """Last tick plus what has passed since on the monotonic clock; nothing before the first."""
+    relay, now = taker()
+    assert relay.instant() is None
+    relay.take(tick(0))
+    now[0] += 0.125
+    assert relay.instant() == (START + 125, 125)
+
+
+# --- Finding the way back ---
+
+
+async def test_a_silent_subscription_is_made_anew(layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture) -> None:
+    """A link that looks open can be dead. One line for the silence, however long, and one for its end."""
+    caplog.set_level("INFO", "clock")
+    relay = Relay(lambda: layer, silence=0.02)
+    member = Member()
+    relay.join(member, 100)
+    await started(relay)
+    await send(layer, tick(0))
+    await settle()
+    for _ in range(3):  # the subscription is lost, without a word
+        await layer.flush()
+        await wait_for(lambda: GROUP in layer.groups)
+    await send(layer, tick(1))
+    await settle()
+    await relay.stop()
+    assert member.got == ["0", "1"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "waiting for the first tick",
+        "ticks are coming",
+        "no ticks for 0.02 s: listening anew",
+        "ticks are coming",
+    ]
+
+
+class BrokenLayer(InMemoryChannelLayer):
+    """A layer whose Redis is away for the first few attempts."""
+
+    attempts = 0
+
+    async def new_channel(self, prefix: str = "specific") -> Any:
+        """Refuse, or not."""
+        self.attempts += 1
+        if self.attempts <= 3:
+            raise ConnectionError("Error 111 connecting to 127.0.0.1:6379.")
+        return await super().new_channel(prefix)
+
+
+async def test_while_redis_is_away_it_tries_again(caplog: pytest.LogCaptureFixture) -> None:
+    """One line when it is away, whatever the number of attempts."""
+    caplog.set_level("INFO", "clock")
+    layer = BrokenLayer()
+    relay = Relay(lambda: layer)
+    relay.start()
+    await wait_for(lambda: GROUP in layer.groups)
+    await send(layer, tick(0))
+    await settle()
+    await relay.stop()
+    away = [record.getMessage() for record in caplog.records if "away" in record.getMessage()]
+    assert away == ["Redis is away: ConnectionError: Error 111 connecting to 127.0.0.1:6379."]
+    assert layer.attempts == 4
+
+
+async def test_stopping(relay: Relay, layer: InMemoryChannelLayer) -> None:
+    """It leaves the group; it can be stopped twice, or before it ever started; and it can start again."""
+    await relay.stop()
+    await started(relay)
+    await relay.stop()
+    await relay.stop()
+    assert GROUP not in layer.groups
+    await started(relay)
+    assert GROUP in layer.groups
+
+
+async def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something has come about that takes real time."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.002)

@@ -1,0 +1,319 @@
+"""The ticker: what it publishes, and what it does while Redis is away. First in virtual time, then as a process."""
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import redis
+from redis.exceptions import AuthenticationError, BusyLoadingError, ConnectionError, MaxConnectionsError
+
+from bench.punctuality import CHANNEL
+from bench.stack import Broker, Program, Ticker, wait_until
+from bench.subscriber import Subscriber
+from clock.contract import GROUP, Tick
+from tests.machine import MS, SECOND, Machine
+from ticker import ticker as module
+from ticker.ticker import REHEARSAL_GROUP
+
+
+class Layer:
+    """A channel layer that takes note of what it is given, and does first what it is told to."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.before: Callable[[str], None] = lambda _group: None
+        self.flushed = False
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        """Take a message."""
+        self.before(group)
+        self.sent.append((group, message))
+
+    async def flush(self) -> None:
+        """Let go."""
+        self.flushed = True
+
+    def times(self) -> list[int]:
+        """Return the times of the ticks that came."""
+        return [Tick.from_message(message).at for group, message in self.sent if group == GROUP]
+
+
+class Rig:
+    """A ticker on a machine and a layer that do as they are told."""
+
+    def __init__(self) -> None:
+        self.machine = Machine()
+        self.layer = Layer()
+        self.ticker = module.Ticker(
+            self.machine.metronome(), self.layer, ZoneInfo("UTC"), now=lambda: self.machine.running / SECOND
+        )
+
+    async def tick(self, count: int) -> None:
+        """Let it tick so many times."""
+        for _ in range(count):
+            await self.ticker.tick_once()
+
+    def fail(self, error: Exception) -> None:
+        """Have the layer raise from now on."""
+
+        def raise_it(_group: str) -> None:
+            raise error
+
+        self.layer.before = raise_it
+
+
+async def test_every_tick_is_published_with_its_frame() -> None:
+    """One message a tick: its time, its text, its term and step."""
+    rig = Rig()
+    await rig.tick(3)
+    assert rig.layer.times() == [1_795_351_680_010, 1_795_351_680_020, 1_795_351_680_030]
+    message = rig.layer.sent[-1][1]
+    assert json.loads(message["frame"]) == {"message": "2026-11-22 12:48:00.03", "at": 1_795_351_680_030}
+    assert (message["term"], message["step"]) == (0, 0)
+    assert (rig.ticker.published, rig.ticker.unpublished) == (3, 0)
+
+
+async def test_each_tick_is_rehearsed_shortly_before() -> None:
+    """The rehearsal goes to a group that nobody is in, at most 2 ms before the boundary."""
+    rig = Rig()
+    moments: list[tuple[str, int]] = []
+    rig.layer.before = lambda group: moments.append((group, rig.machine.wall % (10 * MS)))
+    await rig.tick(2)
+    assert [group for group, _ in moments] == [REHEARSAL_GROUP, GROUP] * 2
+    assert all(8 * MS <= moment < 10 * MS for group, moment in moments if group == REHEARSAL_GROUP)
+    assert all(moment == 0 for group, moment in moments if group == GROUP)
+
+
+async def test_when_the_clock_is_set_the_ticks_say_so() -> None:
+    """`step` rises by one, and stays."""
+    rig = Rig()
+    await rig.tick(1)
+    rig.machine.set_wall_clock(-3_600 * SECOND)
+    await rig.tick(2)
+    assert [message["step"] for group, message in rig.layer.sent if group == GROUP] == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionError("Error 111 connecting to 127.0.0.1:6379."),
+        ConnectionRefusedError(111, "refused"),
+        BusyLoadingError("loading"),
+        AuthenticationError("wrong password"),
+        MaxConnectionsError("max number of clients reached"),
+        TimeoutError(),
+    ],
+)
+async def test_while_redis_is_away_it_keeps_time_and_says_so_once(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line when it goes and a line when it is back, with how long it was; and the ticks go on where they should be."""
+    caplog.set_level("INFO", "ticker")
+    rig = Rig()
+    await rig.tick(5)
+    caplog.clear()
+    rig.fail(error)
+    await rig.tick(1_000)  # ten seconds
+    rig.layer.before = lambda _group: None
+    await rig.tick(200)
+    away, back = (record.getMessage() for record in caplog.records)
+    assert away.startswith("Redis is away")
+    assert type(error).__name__ in away
+    assert "\n" not in away
+    assert back.startswith("Redis is back after 1")
+    assert len(rig.layer.times()) == rig.ticker.published
+    assert rig.ticker.published + rig.ticker.unpublished == 1_205
+    assert rig.layer.times()[-1] == 1_795_351_680_000 + 1_205 * 10
+
+
+async def test_attempts_are_spaced_out() -> None:
+    """Twice as long each time, to a second: an hour of outage is some 3,600 attempts and not 360,000."""
+    rig = Rig()
+    attempts: list[float] = []
+
+    def refuse(_group: str) -> None:
+        attempts.append(rig.machine.running / SECOND)
+        raise ConnectionError
+
+    rig.layer.before = refuse
+    await rig.tick(2_000)
+    pauses = [after - before for before, after in zip(attempts, attempts[1:], strict=False)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] < 0.1
+    assert pauses[-1] == pytest.approx(1.0, abs=0.011)
+    assert len(attempts) < 30
+
+
+async def test_what_a_slow_redis_costs_is_not_put_down_to_the_machine() -> None:
+    """An answer that takes 35 ms loses ticks, but none that the metronome skipped; then the newest goes out."""
+    rig = Rig()
+    await rig.tick(1)
+    rig.layer.before = lambda group: rig.machine.stall(35 * MS) if group == GROUP else None
+    await rig.tick(1)
+    rig.layer.before = lambda _group: None
+    await rig.tick(2)
+    start = 1_795_351_680_000
+    assert [at - start for at in rig.layer.times()] == [10, 20, 50, 60]
+    assert rig.ticker.unpublished == 2
+    assert rig.ticker._metronome.count.skipped == 0
+
+
+async def test_a_redis_that_does_not_answer_is_given_up() -> None:
+    """After PATIENCE the wait ends, and counts as an outage."""
+    rig = Rig()
+    never = asyncio.Event()
+
+    async def hang(_group: str, _message: dict[str, Any]) -> None:
+        await never.wait()
+
+    rig.layer.group_send = hang  # type: ignore[method-assign]
+    start = time.monotonic()
+    await rig.tick(1)
+    assert time.monotonic() - start >= module.PATIENCE
+    assert rig.ticker._outage is not None
+
+
+async def test_skips_are_reported_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """A busy machine does not fill the log: three stalls within a minute are one line."""
+    rig = Rig()
+    await rig.tick(6_001)
+    caplog.clear()
+    for _ in range(3):
+        rig.machine.after(4 * MS, lambda: rig.machine.stall(35 * MS))
+        await rig.tick(100)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 1
+    assert "skipped" in messages[0]
+    await rig.tick(6_001)
+    assert len(caplog.records) == 2
+
+
+# --- From here on it is the real command, and a real broker. ---
+
+
+def test_the_command_publishes_ten_milliseconds_apart(broker: Broker, ticker: Ticker) -> None:
+    """What arrives at a raw subscriber lies on the boundaries, rises, and is missing only what was skipped."""
+    ticker.wait_for_output("publishing the time")
+    subscriber = Subscriber(broker.port, CHANNEL)
+    times: list[int] = []
+    while len(times) < 200:
+        times += [heard.at for heard in subscriber.read()]
+    subscriber.close()
+    assert all(at % 10 == 0 for at in times)
+    assert times == sorted(set(times))
+    assert abs(times[-1] - time.time() * 1000) < 60_000
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly(broker: Broker, directory: Path, number: signal.Signals) -> None:
+    """Exit code 0, its figures in the last line, no traceback, and no connection left."""
+    with Ticker(broker.url, directory, CLOCK_NAMESPACE=f"ended-by-{number.name}") as ticker:
+        ticker.wait_for_output("publishing the time")
+        ticker.signal(number)
+        assert ticker.wait() == 0
+        last = ticker.output().splitlines()[-1]
+    assert "stopped after" in last
+    assert "published" in last
+    assert "Traceback" not in ticker.output()
+
+
+def test_redis_absent_at_the_start(directory: Path) -> None:
+    """It waits for Redis, says so in one line, and begins by itself when Redis comes."""
+    broker = Broker(directory)
+    with Ticker(broker.url, directory) as ticker, broker:
+        broker.kill()
+        ticker.wait_for_output("Redis is away")
+        broker.start()
+        ticker.wait_for_output("Redis is back")
+        assert ticker.running
+        assert len(ticker.output().splitlines()) == 2, ticker.output()
+
+
+def test_redis_restarted(directory: Path) -> None:
+    """One line when it goes, one when it is back, and ticks again."""
+    with Broker(directory) as broker, Ticker(broker.url, directory) as ticker:
+        ticker.wait_for_output("publishing the time")
+        broker.kill()
+        ticker.wait_for_output("Redis is away")
+        broker.start()
+        ticker.wait_for_output("Redis is back")
+        subscriber = Subscriber(broker.port, CHANNEL)
+        wait_until(lambda: bool(subscriber.read()), "ticks")
+        subscriber.close()
+        assert len(ticker.output().splitlines()) == 3, ticker.output()
+
+
+def test_a_wrong_password(directory: Path) -> None:
+    """The line names the trouble and not the password; nothing ends."""
+    with Broker(directory, "--requirepass", "right") as broker:
+        url = f"redis://:sesame@127.0.0.1:{broker.port}"
+        with Ticker(url, directory) as ticker:
+            ticker.wait_for_output("Redis is away")
+            assert "AuthenticationError" in ticker.output()
+            assert "sesame" not in ticker.output()
+            with redis.Redis(port=broker.port, password="right") as admin:
+                admin.config_set("requirepass", "sesame")
+            ticker.wait_for_output("Redis is back")
+
+
+def test_too_many_clients(directory: Path) -> None:
+    """It waits until there is room."""
+    with Broker(directory, "--maxclients", "4") as broker:
+        crowd = [socket.create_connection(("127.0.0.1", broker.port)) for _ in range(20)]  # some come too early
+        with Ticker(broker.url, directory) as ticker:
+            ticker.wait_for_output("Redis is away")
+            for client in crowd:
+                client.close()
+            ticker.wait_for_output("Redis is back")
+
+
+def test_a_redis_that_is_loading(directory: Path) -> None:
+    """To every command the answer is LOADING: it waits, and says so once."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer(client: socket.socket) -> None:
+            with client:
+                while client.recv(65_536):
+                    client.sendall(b"-LOADING Redis is loading the dataset in memory\r\n")
+
+        def serve() -> None:
+            while True:
+                try:
+                    client, _ = server.accept()
+                except OSError:
+                    return
+                threading.Thread(target=answer, args=(client,), daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        with Ticker(f"redis://127.0.0.1:{server.getsockname()[1]}", directory) as ticker:
+            ticker.wait_for_output("Redis is away")
+            assert "loading" in ticker.output().lower()
+            assert ticker.stop() == 0
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_bad_setting_stops_the_start(directory: Path) -> None:
+    """One line that names the variable and what it takes, exit code 1, no traceback."""
+    with Ticker("redis://127.0.0.1", directory, CLOCK_TIME_ZONE="Berlin") as ticker:
+        assert ticker.wait() == 1
+        (line,) = ticker.output().splitlines()
+    assert line.startswith("CLOCK_TIME_ZONE='Berlin'")
+    assert "Europe/Berlin" in line
+
+
+def test_the_bare_loop_is_the_benchmarks(directory: Path) -> None:
+    """The README's command runs, and prints a row for each."""
+    command = [sys.executable, "-m", "bench.punctuality", "--seconds", "1"]
+    with Program("punctuality", command, directory) as bench:
+        assert bench.wait() in {0, 1}  # how punctual it is under a test run is not asked here
+        assert "\nticker " in bench.output()
+        assert "\nbare loop " in bench.output()
