@@ -1,11 +1,11 @@
 """Settings read from the environment: each is checked where it is read, and a bad one stops the start by name."""
 
+import os
 import re
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import environ
-from django.core.exceptions import ImproperlyConfigured
 from redis.connection import parse_url
 
 _env = environ.Env()
@@ -27,10 +27,10 @@ class BadSetting(SystemExit):
 
 def _read(name: str, default: str) -> str:
     """Return the variable's text, or that of another variable where it is written `$OTHER`."""
-    try:
-        value: str = _env.str(name, default)
-    except ImproperlyConfigured:
-        raise BadSetting(name, "$…", "a text, or $OTHER to take that of a variable that is set") from None
+    written = os.environ.get(name, "")
+    if written.startswith("$") and written[1:] not in os.environ:
+        raise BadSetting(name, "$…", "a text that does not begin with a dollar, or $OTHER, the name of a variable that is set")
+    value: str = _env.str(name, default)
     return value
 
 

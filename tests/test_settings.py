@@ -1,0 +1,109 @@
+"""Settings come from the environment; a bad one stops the start by name."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tournament import environment, settings
+from tournament.environment import BadSetting
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize(
+    ("read", "bad", "good"),
+    [
+        (lambda: environment.time_zone("X", "UTC"), ["Berlin", "", "/etc/passwd", "../UTC", "Europe/", "\0"], "Europe/Berlin"),
+        (lambda: environment.switch("X", default=False), ["maybe", "2", "flase"], "Yes"),
+        (lambda: environment.choice("X", "INFO", ("INFO", "DEBUG")), ["loud", ""], "debug"),
+        (lambda: environment.hosts("X", "a", wildcard=False), ["", ",", "*", "http://a", "a:80", "a b", "a/b"], "a.b, .c,[::1]"),
+        (lambda: environment.origins("X", ""), ["a.b", "ws://a", "http://", "http://a/", "http://a/b", "*"], "https://a:81"),
+        (lambda: environment.redis_url("X", ""), ["", "localhost", "http://a", "valkey://a", "redis://a:port"], "rediss://u:p@a:1/2"),
+        (lambda: environment.text("X", "a", pattern="[a-z]{1,3}", accepts="…"), ["", "abcd", "a\n", "A"], "abc"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_accepted(
+    monkeypatch: pytest.MonkeyPatch, read: object, bad: list[str], good: str
+) -> None:
+    """The error ends the program with one line, and a good value does not."""
+    assert callable(read)
+    for value in bad:
+        if "\0" in value:  # an environment cannot hold it
+            continue
+        monkeypatch.setenv("X", value)
+        with pytest.raises(BadSetting) as caught:
+            read()
+        assert re.fullmatch(r"X='.*' cannot be used: it takes .+\.", str(caught.value)), str(caught.value)
+    monkeypatch.setenv("X", good)
+    read()
+    monkeypatch.delenv("X")
+
+
+def test_a_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the password in an address that cannot be read, nor a key."""
+    monkeypatch.setenv("X", "redis://:sesame@host:port")
+    with pytest.raises(BadSetting) as caught:
+        environment.redis_url("X", "")
+    assert "sesame" not in str(caught.value)
+    monkeypatch.setenv("X", "$sesame")
+    with pytest.raises(BadSetting) as caught:
+        environment.secret("X")
+    assert "sesame" not in str(caught.value)
+
+
+def test_a_value_may_be_taken_from_another_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`$OTHER` is replaced, as platforms that name things their own way need it."""
+    monkeypatch.setenv("OTHER", "redis://elsewhere")
+    monkeypatch.setenv("X", "$OTHER")
+    assert environment.redis_url("X", "") == "redis://elsewhere"
+
+
+def test_a_wildcard_host_needs_debug(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would let any site embed the clock by a rebound name."""
+    monkeypatch.setenv("X", "*")
+    assert environment.hosts("X", "", wildcard=True) == ["*"]
+    with pytest.raises(BadSetting, match="DJANGO_DEBUG"):
+        environment.hosts("X", "", wildcard=False)
+
+
+def test_without_any_environment_it_is_safe_for_localhost() -> None:
+    """No debugging, no other host, no other origin, and a key that nobody knows."""
+    assert settings.DEBUG is False
+    assert settings.ALLOWED_HOSTS == ["localhost", "127.0.0.1", "[::1]"]
+    assert settings.CLOCK_ALLOWED_ORIGINS == []
+    assert settings.CLOCK_ALLOW_MISSING_ORIGIN is False
+    assert settings.CLOCK_TIME_ZONE.key == "UTC"
+    assert settings.DATABASES == {}
+    assert len(settings.SECRET_KEY) == 50
+
+
+def test_the_namespace_is_before_everything() -> None:
+    """Pub/sub ignores Redis database numbers, so the prefix is what keeps two clocks apart."""
+    assert settings.CHANNEL_LAYERS["default"]["CONFIG"]["prefix"] == settings.CLOCK_NAMESPACE  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["manage.py", "check"],
+        ["-m", "daphne", "-p", "0", "tournament.asgi:application"],
+        ["-m", "tournament.server", "-p", "0", "tournament.asgi:application"],
+    ],
+)
+def test_a_bad_setting_ends_every_command_with_one_line(command: list[str]) -> None:
+    """Exit code 1 and no traceback, whatever program reads the settings."""
+    environment_ = {"PATH": os.environ["PATH"], "REDIS_URL": "http://localhost"}
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment_, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r"REDIS_URL='…' cannot be used: it takes .+\.\n", done.stderr), done.stderr
+
+
+def test_djangos_own_checks_pass() -> None:
+    """With no environment at all."""
+    command = [sys.executable, "-W", "error", "manage.py", "check", "--fail-level", "WARNING"]
+    done = subprocess.run(command, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
