@@ -1,0 +1,58 @@
+# Each target prepares what it needs from a bare Python, so that on a fresh machine `make up` alone shows the clock.
+
+PYTHON ?= python3
+PORT ?= 8001
+BIND ?= 127.0.0.1
+SECONDS ?= 60
+VIEWERS ?= 100
+run := .venv/bin/python
+
+.PHONY: help bench up test check format browser punctuality delivery compose-test requirements clean
+
+help:  ## Say what there is
+	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' Makefile
+
+.venv: .venv/.ready
+
+.venv/.ready: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11, 2) else "Python 3.11.2 or newer is needed, and this is " + sys.version.split()[0] + ": say make PYTHON=/path/to/python")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'This Python cannot make a virtual environment. On Debian: apt-get install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(run) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+up: .venv/.ready  ## Run the clock: a broker, a ticker and a worker, until Ctrl-C (PORT=8001 BIND=127.0.0.1)
+	@exec $(run) -m tournament.up --bind $(BIND) --port $(PORT) --end-with-parent
+
+test: .venv/.ready browser  ## Run the tests
+	$(run) -m pytest $(TESTS)
+
+check: .venv/.ready  ## Lint and check types
+	$(run) -m ruff check .
+	$(run) -m ruff format --check .
+	$(run) -m mypy
+
+format: .venv/.ready  ## Format the code
+	$(run) -m ruff check --fix --select I .
+	$(run) -m ruff format .
+
+browser: .venv/.ready  ## Install a Chromium for the tests, if there is none
+	@$(run) -m tests.browser
+
+bench: punctuality delivery  ## Measure
+
+punctuality: .venv/.ready  ## Measure how punctual the ticker is, beside a bare loop (SECONDS=60)
+	$(run) -m bench.punctuality --seconds $(SECONDS)
+
+delivery: .venv/.ready  ## Measure what a crowd gets from one worker (VIEWERS=100 SECONDS=60)
+	$(run) -m bench.delivery --viewers $(VIEWERS) --seconds $(SECONDS)
+
+compose-test: .venv/.ready  ## Build the image, run the Compose stack with three workers, and test it
+	$(run) -m pytest tests/compose
+
+requirements:  ## Pin the newest versions that pyproject.toml allows (needs uv)
+	uv pip compile --upgrade --quiet pyproject.toml --universal --python-version 3.11.2 --generate-hashes --custom-compile-command "make requirements" -o requirements.txt
+	uv pip compile --upgrade --quiet pyproject.toml --group dev --universal --python-version 3.11.2 --generate-hashes --custom-compile-command "make requirements" -o requirements-dev.txt
+
+clean:  ## Remove what was made here
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
