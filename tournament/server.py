@@ -21,7 +21,7 @@ from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
 from autobahn.websocket.types import ConnectionDeny
 from twisted.internet import defer, reactor
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("tournament.server")  # also where it is run as the main program
 
 # Connections that the kernel holds until the worker takes them. Twisted's own is 50, which a crowd that comes back at
 # once overruns; the kernel cuts it to net.core.somaxconn.

@@ -1,0 +1,213 @@
+"""The Compose stack, built and run for real: `make compose-test`. It needs Docker and its images."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from bench.stack import ROOT, wait_until
+from bench.viewers import Viewer, connect, watch
+from tests.browser import find_chromium
+from tournament.broker import free_port
+
+pytestmark = pytest.mark.timeout(900)
+
+# Prints how many connections a replica holds on its port (proc(5): state 01 is established).
+COUNT = """
+count = 0
+for name in ("tcp", "tcp6"):
+    for line in open(f"/proc/net/{name}").readlines()[1:]:
+        local, _, state = line.split()[1:4]
+        count += local.endswith(":1F41") and state == "01"
+print(count)
+"""
+
+
+class Stack:
+    """The project under Compose, on a port of its own."""
+
+    def __init__(self) -> None:
+        new = shutil.which("docker") and subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
+        program = ["docker", "compose"] if new else ["docker-compose"]
+        self.port = free_port()
+        self._program = [*program, "--project-name", f"clocktest{self.port}"]
+        self._environment = {
+            **os.environ,
+            "CLOCK_PORT": str(self.port),
+            "CLOCK_TIME_ZONE": "Asia/Kathmandu",
+            "DOCKER_BUILDKIT": "1",
+            "COMPOSE_DOCKER_CLI_BUILD": "1",
+        }
+
+    def compose(self, *words: str) -> str:
+        """Run a Compose command and return what it prints."""
+        done = subprocess.run([*self._program, *words], cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def scale(self, replicas: int) -> None:
+        """Bring it up with so many web replicas, and wait until it tells the time."""
+        self.compose("up", "--detach", "--no-build", "--scale", f"web={replicas}")
+        wait_until(lambda: self.get("/clock/now")[0] == 200, "the time through the load balancer", 60)
+
+    def containers(self, service: str) -> list[str]:
+        """Return the running containers of a service."""
+        found = self.compose("ps", "--quiet", service).split()
+        return [one for one in found if docker("inspect", "--format", "{{.State.Running}}", one) == "true"]
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Return the status and body of a page, through the load balancer."""
+        try:
+            with urllib.request.urlopen(f"http://localhost:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except OSError as error:
+            return getattr(error, "code", 0), ""
+
+    def viewers(self) -> dict[str, int]:
+        """Return how many connections each replica holds."""
+        return {one: int(docker("exec", one, "python", "-c", COUNT)) for one in self.containers("web")}
+
+
+def docker(*words: str) -> str:
+    """Run a Docker command and return what it prints."""
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """The stack with three replicas; what its parts printed is shown if a test fails."""
+    stack = Stack()
+    stack.compose("build")
+    try:
+        stack.scale(3)
+        yield stack
+    finally:
+        print(stack.compose("logs", "--no-color"))  # noqa: T201
+        stack.compose("down", "--timeout", "10", "--volumes")
+
+
+def crowd(stack: Stack, count: int) -> list[Viewer]:
+    """Return so many viewers, through the load balancer."""
+    return [connect(stack.port) for _ in range(count)]
+
+
+def hang_up(viewers: list[Viewer]) -> None:
+    """Close their connections."""
+    for viewer in viewers:
+        viewer.socket.close()
+
+
+def test_frames_come_from_every_replica(stack: Stack) -> None:
+    """The load balancer spreads the viewers evenly, and each of them gets the ticks, in order."""
+    wait_until(lambda: len([one for one in settled(stack) if one >= 0]) == 3, "three replicas")
+    viewers = crowd(stack, 30)
+    spread = settled(stack)
+    watch(viewers, 3)
+    assert len(spread) == 3
+    assert min(spread) >= 5, spread
+    for viewer in viewers:
+        assert len(viewer.times) > 100
+        assert all(before < after for before, after in zip(viewer.times, viewer.times[1:], strict=False))
+    hang_up(viewers)
+
+
+def settled(stack: Stack) -> list[int]:
+    """Return how many connections each replica holds, once the load balancer's own checks are over."""
+    time.sleep(1)
+    return list(stack.viewers().values())
+
+
+def test_the_settings_arrive(stack: Stack) -> None:
+    """The ticker formats in the zone that was given to Compose, and the page says so."""
+    status, body = stack.get("/clock/now")
+    assert status == 200
+    assert json.loads(body)["message"][14:16] != time.strftime("%M", time.gmtime(json.loads(body)["at"] / 1000))
+    assert "Asia/Kathmandu" in stack.get("/clock/")[1]
+
+
+def test_the_page_comes_through_with_its_files(stack: Stack) -> None:
+    """HTML, script and style, and the way from the root to the clock."""
+    for path in ("/", "/clock/", "/static/clock/clock.js", "/static/clock/clock.css", "/healthz"):
+        assert stack.get(path)[0] == 200
+
+
+def test_containers_have_no_more_rights_than_they_need(stack: Stack) -> None:
+    """No root, no writing, no capabilities."""
+    for service in ("redis", "ticker", "web", "lb"):
+        (container, *_) = stack.containers(service)
+        uid, can_write = docker("exec", container, "sh", "-c", "id -u; touch /x 2>/dev/null && echo yes || echo no").split()
+        assert can_write == "no", service
+        assert uid != "0" or service == "lb"  # the official HAProxy image has a user of its own; the stand-in has not
+        capabilities = docker("exec", container, "sh", "-c", "grep CapEff /proc/self/status").split()[1]
+        assert int(capabilities, 16) == 0, service
+
+
+def test_killing_a_replica_loses_its_viewers_alone_and_they_come_back(stack: Stack) -> None:
+    """A page in a browser and thirty raw viewers: those of the dead replica find out at once; the page is soon live."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        before = stack.viewers()
+        page.goto(f"http://localhost:{stack.port}/clock/")
+        page.wait_for_selector('#clock[data-state="live"]')
+        page.wait_for_timeout(1_000)
+        after = stack.viewers()
+        victim = max(after, key=lambda one: after[one] - before.get(one, 0))  # it has the page's stream
+        viewers = crowd(stack, 30)
+        watch(viewers, 1)
+        docker("kill", victim)
+        page.wait_for_selector('#clock:not([data-state="live"])', timeout=5_000)
+        lost = [viewer for viewer in viewers if is_lost(viewer)]
+        assert 5 <= len(lost) <= 20
+        staying = [viewer for viewer in viewers if viewer not in lost]
+        frames = sum(len(viewer.times) for viewer in staying)
+        watch(staying, 1)
+        assert sum(len(viewer.times) for viewer in staying) > frames + 50 * len(staying)
+        page.wait_for_selector('#clock[data-state="live"]', timeout=20_000)
+        browser.close()
+    back = crowd(stack, len(lost))
+    watch(back, 1)
+    assert all(viewer.times for viewer in back)
+    hang_up(viewers + back)
+
+
+def is_lost(viewer: Viewer) -> bool:
+    """Read what is there, and return whether the connection has ended."""
+    try:
+        while True:
+            viewer.read()
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def test_more_replicas_are_found_without_a_restart(stack: Stack) -> None:
+    """Scaled to five, the same load balancer sends viewers to all five."""
+    balancer = stack.containers("lb")
+    stack.scale(5)
+    assert stack.containers("lb") == balancer
+
+    def all_have_viewers() -> bool:
+        viewers = crowd(stack, 10)
+        try:
+            counts = settled(stack)
+            return len(counts) == 5 and min(counts) >= 1
+        finally:
+            hang_up(viewers)
+
+    wait_until(all_have_viewers, "viewers on all five", 60)
+
+
+def test_everything_ends_well(stack: Stack) -> None:
+    """On `stop` ticker and workers exit with 0, and nobody printed a traceback."""
+    ours = stack.containers("ticker") + stack.containers("web")
+    stack.compose("stop")
+    assert {docker("inspect", "--format", "{{.State.ExitCode}}", one) for one in ours} == {"0"}
+    assert "Traceback" not in stack.compose("logs", "--no-color")
