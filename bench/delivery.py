@@ -1,6 +1,6 @@
 """What a crowd gets from one worker: every published tick, in order, and how late.
 
-    python -m bench.delivery [--viewers 100] [--seconds 60] [--plain]
+python -m bench.delivery [--viewers 100] [--seconds 60] [--plain]
 """
 
 import argparse
@@ -10,6 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 from bench.punctuality import CHANNEL
@@ -22,7 +23,11 @@ def measure(count: int, seconds: float, *, plain: bool) -> tuple[list[Viewer], s
     """Return the viewers, the times of the ticks that were published, and the worker's CPU seconds a second."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        with Broker(directory) as broker, Ticker(broker.url, directory), Worker(broker.url, directory, plain=plain) as worker:
+        with (
+            Broker(directory) as broker,
+            Ticker(broker.url, directory),
+            Worker(broker.url, directory, plain=plain) as worker,
+        ):
             if len(os.sched_getaffinity(0)) > 1:  # the worker has a core to itself
                 cores = sorted(os.sched_getaffinity(0))
                 os.sched_setaffinity(worker.pid, {cores[0]})
@@ -69,11 +74,12 @@ def main() -> None:
     counted = {at for at in published if first <= at <= last}
     shares, lateness = [], []
     for viewer in viewers:
-        assert all(a < b for a, b in zip(viewer.times, viewer.times[1:], strict=False)), "a viewer saw time stand or go back"
+        assert all(before < after for before, after in pairwise(viewer.times)), "a viewer saw time stand or go back"
         shares.append(len(counted & set(viewer.times)) / len(counted))
         lateness += [came - at for at, came in zip(viewer.times, viewer.came, strict=True) if at in counted]
     print(f"\n{len(viewers)} viewers, {len(counted)} ticks published in {(last - first) / 1000:.0f} s")
-    print(f"delivered: {100 * min(shares):.2f} % to the worst-off viewer, {100 * statistics.median(shares):.2f} % at the median")
+    worst, median = 100 * min(shares), 100 * statistics.median(shares)
+    print(f"delivered: {worst:.2f} % to the worst-off viewer, {median:.2f} % at the median")
     p50, p99 = percentile(lateness, 50), percentile(lateness, 99)
     print(f"lateness:  {p50:.1f} ms at the median, {p99:.1f} ms at p99, {max(lateness):.1f} ms at most")
     print(f"worker:    {100 * cpu:.0f} % of a core, {1e6 * cpu / (100 * len(viewers)):.0f} µs a frame")

@@ -35,7 +35,9 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0) 
 class Program:
     """One process, which ends with its owner at the latest. What it prints goes to a file."""
 
-    def __init__(self, name: str, command: list[str], directory: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, command: list[str], directory: Path, environment: dict[str, str] | None = None
+    ) -> None:
         self.command = command
         self.log = directory / f"{name}-{time.monotonic_ns()}.log"
         # Nothing but what it is given: the settings of whoever runs this are not the settings of what is measured.
@@ -124,7 +126,9 @@ class Ticker(Program):
     """`manage.py ticker`."""
 
     def __init__(self, redis_url: str, directory: Path, **environment: str) -> None:
-        super().__init__("ticker", [sys.executable, "manage.py", "ticker"], directory, {"REDIS_URL": redis_url, **environment})
+        super().__init__(
+            "ticker", [sys.executable, "manage.py", "ticker"], directory, {"REDIS_URL": redis_url, **environment}
+        )
 
 
 class Worker(Program):

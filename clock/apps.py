@@ -10,6 +10,7 @@ class ClockConfig(AppConfig):
     """The clock's side of the web worker."""
 
     name = "clock"
+    relay: Relay
 
     def ready(self) -> None:
         """Make this process's relay; it starts with the server, or with the first request."""
@@ -18,6 +19,7 @@ class ClockConfig(AppConfig):
 
 def worker_relay() -> Relay:
     """Return this worker's relay, started on the running event loop."""
-    relay = apps.get_app_config("clock").relay
-    relay.start()
-    return relay
+    config = apps.get_app_config("clock")
+    assert isinstance(config, ClockConfig)
+    config.relay.start()
+    return config.relay

@@ -1,4 +1,4 @@
-"""The wire contract: what a tick is, how it is written, and what a client may ask. Everything else imports it from here.
+"""The wire contract: what a tick is, how it is written, and what a client may ask. All else imports it from here.
 
 Times are integers of milliseconds since the Unix epoch, and called `at`: a multiple of 10, for a tick lies on a 10 ms
 boundary of the wall clock. The tick's time is its sequence number.

@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
-from redis.exceptions import RedisError
-
 from clock.contract import GROUP, RATES, BrokenContract, Tick
+from clock.outage import AWAY, Backoff, describe
 
 logger = logging.getLogger(__name__)
 
@@ -22,13 +21,6 @@ FORGET_AFTER: Final = 3.0
 
 # Seconds without a tick after which the subscription is made anew: a link that looks open can be dead.
 SILENCE: Final = 2.0
-
-# Seconds between attempts while Redis is away: doubling from the first to the last.
-FIRST_BACKOFF: Final = 0.1
-LAST_BACKOFF: Final = 1.0
-
-# What a layer raises when Redis is away: refused, reset, timed out, loading, wrong password, too many clients.
-AWAY: Final = (RedisError, OSError)
 
 
 class Member(Protocol):
@@ -120,14 +112,16 @@ class Relay:
         worker that has had no valid tick for `FORGET_AFTER` takes any: then the old order has ended.
         """
         now, last = self._now(), self._tick
-        if last is None or tick.term > last.term or now - self._taken_at >= FORGET_AFTER:
-            self._highest_step = tick.step if last is None else min(tick.step, self._highest_step)
-        if last is not None and now - self._taken_at < FORGET_AFTER:
-            if tick.term < last.term or (tick.at <= last.at and tick.step <= self._highest_step):
-                return False
-        self._highest_step = max(tick.step, self._highest_step)
-        self._tick, self._taken_at = tick, now
-        return True
+        if last is None or now - self._taken_at >= FORGET_AFTER or self._is_newer(tick, last):
+            # Each term counts the steps of its own clock.
+            goes_on = last is not None and tick.term == last.term
+            self._highest_step = max(tick.step, self._highest_step) if goes_on else tick.step
+            self._tick, self._taken_at = tick, now
+            return True
+        return False
+
+    def _is_newer(self, tick: Tick, last: Tick) -> bool:
+        return tick.term >= last.term and (tick.at > last.at or tick.step > self._highest_step)
 
     # --- The work ---
 
@@ -147,7 +141,7 @@ class Relay:
     async def _listen(self) -> None:
         """Hear ticks for ever: join the group, and join it anew whenever the ticks stop or Redis goes."""
         layer = self._layer()
-        backoff = FIRST_BACKOFF
+        backoff = Backoff(0.1)
         self._enter("waiting", logging.INFO, "waiting for the first tick")
         try:
             while True:
@@ -155,15 +149,14 @@ class Relay:
                     async with asyncio.timeout(self._silence) as deadline:
                         channel = await layer.new_channel()
                         await layer.group_add(GROUP, channel)
-                        backoff = FIRST_BACKOFF
+                        backoff.reset()
                         await self._hear(layer, channel, deadline)
                 except TimeoutError:
                     self._enter("silent", logging.WARNING, f"no ticks for {self._silence:g} s: listening anew")
                 except AWAY as error:
-                    self._enter("away", logging.WARNING, f"Redis is away: {type(error).__name__}: {error}")
+                    self._enter("away", logging.WARNING, f"Redis is away: {describe(error)}")
                 await _let_go(layer)
-                await asyncio.sleep(backoff)
-                backoff = min(backoff * 2, LAST_BACKOFF)
+                await asyncio.sleep(backoff.pause())
         finally:
             await _let_go(layer)
 

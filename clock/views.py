@@ -1,5 +1,7 @@
 """The pages: the clock, the time as JSON, and whether this worker is alive."""
 
+from http import HTTPStatus
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -24,16 +26,13 @@ async def now(_request: HttpRequest) -> JsonResponse:
     the start, the answer is 503 and all of them are null.
     """
     instant = worker_relay().instant()
-    if instant is None:
-        answer = {"message": None, "at": None, "age": None, "bound": None}
-        return JsonResponse(answer, status=503, headers={"Cache-Control": "no-store"})
-    answer = {
-        "message": format_time(int(instant.at), settings.CLOCK_TIME_ZONE),
-        "at": round(instant.at, 3),
-        "age": round(instant.age, 3),
-        "bound": None,
-    }
-    return JsonResponse(answer, headers={"Cache-Control": "no-store"})
+    answer: dict[str, str | float | None] = dict.fromkeys(("message", "at", "age", "bound"))
+    if instant is not None:
+        answer["message"] = format_time(int(instant.at), settings.CLOCK_TIME_ZONE)
+        answer["at"] = round(instant.at, 3)
+        answer["age"] = round(instant.age, 3)
+    status = HTTPStatus.OK if instant is not None else HTTPStatus.SERVICE_UNAVAILABLE
+    return JsonResponse(answer, status=status, headers={"Cache-Control": "no-store"})
 
 
 @require_safe

@@ -1,6 +1,6 @@
 """Which Chromium the tests drive, and how it comes to be there.
 
-    python -m tests.browser
+python -m tests.browser
 """
 
 import os
@@ -35,11 +35,10 @@ def find_chromium() -> str | None:
 def install_chromium() -> None:
     """Install one: Debian's if we may, else Playwright's own."""
     if shutil.which("apt-get") and os.geteuid() == 0:
-        quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdout": subprocess.DEVNULL, "check": False}
-        subprocess.run(["apt-get", "update", "-qq"], **quiet)  # type: ignore[call-overload]
-        subprocess.run(
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"], **quiet
-        )  # type: ignore[call-overload]
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"]
+        for command in (["apt-get", "update", "-qq"], install):
+            subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
     else:
         subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
 

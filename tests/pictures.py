@@ -1,6 +1,6 @@
 """The pictures of the page in the README: a real clock, in a real browser.
 
-    python -m tests.pictures
+python -m tests.pictures
 """
 
 import tempfile
@@ -19,10 +19,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         directory, zone = Path(name), {"CLOCK_TIME_ZONE": "Europe/Berlin"}
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"])
-        with Broker(directory) as broker, Ticker(broker.url, directory, **zone) as ticker, Worker(broker.url, directory, **zone) as worker:
+        with (
+            Broker(directory) as broker,
+            Ticker(broker.url, directory, **zone) as ticker,
+            Worker(broker.url, directory, **zone) as worker,
+        ):
             for scheme in ("light", "dark"):
                 for size, (width, height) in SIZES.items():
-                    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB")  # type: ignore[arg-type]
+                    page = browser.new_page(
+                        viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB"
+                    )  # type: ignore[arg-type]
                     page.goto(f"http://{worker.host}/clock/")
                     page.wait_for_selector('#clock[data-state="live"]')
                     page.wait_for_timeout(300)

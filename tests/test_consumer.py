@@ -69,7 +69,9 @@ async def test_another_rate_is_told_what_is_accepted(relay: Relay, layer: InMemo
     await viewer.disconnect()
 
 
-@pytest.mark.parametrize("message", [{"text_data": "hello"}, {"text_data": '{"type": "ping"}'}, {"bytes_data": b"\0\xff"}])
+@pytest.mark.parametrize(
+    "message", [{"text_data": "hello"}, {"text_data": '{"type": "ping"}'}, {"bytes_data": b"\0\xff"}]
+)
 async def test_a_client_that_sends_is_closed(
     relay: Relay, layer: InMemoryChannelLayer, message: dict[str, Any]
 ) -> None:
@@ -159,7 +161,9 @@ async def test_a_client_that_has_just_gone(relay: Relay, layer: InMemoryChannelL
     await task
 
 
-@pytest.mark.parametrize("path", ["/", "/ws/", "/ws/clock", "/ws/clock/x", "/ws//clock/", "/clock/", "//ws/clock/", "/\u202e"])
+@pytest.mark.parametrize(
+    "path", ["/", "/ws/", "/ws/clock", "/ws/clock/x", "/ws//clock/", "/clock/", "//ws/clock/", "/\u202e"]
+)
 async def test_an_unknown_path_is_refused(path: str) -> None:
     """The handshake is answered with a refusal, and not with a traceback."""
     accepted, _ = await client(path).connect()
@@ -181,9 +185,7 @@ async def test_an_unknown_path_is_refused(path: str) -> None:
         ("localhost:8001", "HTTPS://BOARD.example.org"),
     ],
 )
-async def test_the_pages_own_origin_is_let_in(
-    relay: Relay, settings: Settings, host: str, origin: str
-) -> None:
+async def test_the_pages_own_origin_is_let_in(relay: Relay, settings: Settings, host: str, origin: str) -> None:
     """Host and port of the Origin are those of the Host; or the origin is named in the setting."""
     settings.CLOCK_ALLOWED_ORIGINS = ["https://board.example.org"]
     viewer = client(headers=[(b"host", host.encode()), (b"origin", origin.encode())])

@@ -11,7 +11,9 @@ from clock.contract import BrokenContract, Tick, format_frame, format_time, pars
 
 def test_the_frame() -> None:
     """To the letter, as the README and the design give it."""
-    assert format_frame(1_795_351_680_120, ZoneInfo("UTC")) == '{"message": "2026-11-22 12:48:00.12", "at": 1795351680120}'
+    assert (
+        format_frame(1_795_351_680_120, ZoneInfo("UTC")) == '{"message": "2026-11-22 12:48:00.12", "at": 1795351680120}'
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,16 @@ def test_a_tick_goes_through_the_channel_layer_unchanged() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"at": "1"}, {"at": None}, {"at": True}, {"at": 1.5}, {"frame": b"x"}, {"frame": None}, {"term": "1"}, {"step": []}],
+    [
+        {"at": "1"},
+        {"at": None},
+        {"at": True},
+        {"at": 1.5},
+        {"frame": b"x"},
+        {"frame": None},
+        {"term": "1"},
+        {"step": []},
+    ],
 )
 def test_what_is_not_a_tick_is_refused(change: dict[str, object]) -> None:
     """Whoever can reach Redis can publish to the group."""
@@ -80,8 +91,22 @@ def test_without_a_rate_it_is_100(query: bytes) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    [b"rate=", b"rate=3", b"rate=0", b"rate=-1", b"rate=1000", b"rate=010", b"rate=1e1", b"rate=+10", b"rate= 10"]
-    + [b"rate=ten", b"rate=\xd9\xa1", b"rate=" + b"9" * 10_000, b"rate=10&rate=10", b"rate"],
+    [
+        b"rate=",
+        b"rate=3",
+        b"rate=0",
+        b"rate=-1",
+        b"rate=1000",
+        b"rate=010",
+        b"rate=1e1",
+        b"rate=+10",
+        b"rate= 10",
+        b"rate=ten",
+        b"rate=\xd9\xa1",
+        b"rate=" + b"9" * 10000,
+        b"rate=10&rate=10",
+        b"rate",
+    ],
 )
 def test_another_rate_is_refused_with_the_list(query: bytes) -> None:
     """The error names what is accepted, and is short enough for a close frame."""

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,7 +21,7 @@ async def ticks(metronome: Metronome, count: int) -> list[int]:
 
 def gaps(times: list[int]) -> list[int]:
     """Return the milliseconds from each tick to the next."""
-    return [after - before for before, after in zip(times, times[1:], strict=False)]
+    return [after - before for before, after in pairwise(times)]
 
 
 async def test_ticks_lie_on_the_boundaries_of_the_wall_clock() -> None:

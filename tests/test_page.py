@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ RECORD = """() => new Promise((done) => {
 })"""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is there, Playwright's event loop is this thread's, and others find no place
 def browser() -> Iterator[Browser]:
     """A Chromium."""
     path = find_chromium()
@@ -84,8 +85,7 @@ def test_it_shows_the_right_time(page: Page, worker: Worker) -> None:
     """The clock's time, date, zone and offset, wherever the browser is; the words in the reader's language."""
     page.goto(f"http://{worker.host}/clock/")
     wait_for_state(page, "live")
-    script = "() => [Date.now(), document.getElementById('seconds').textContent + document.getElementById('hundredths').textContent]"
-    now, shown = page.evaluate(script)
+    now, shown = page.evaluate("() => [Date.now(), document.getElementById('time').textContent]")
     kathmandu = now / 1000 + 345 * 60
     hours, minutes, seconds = shown.split(":")
     told = int(hours) * 3_600 + int(minutes) * 60 + float(seconds)
@@ -109,20 +109,29 @@ def test_it_keeps_its_width(page: Page, worker: Worker) -> None:
         widths = page.evaluate(measure)
         assert max(widths) - min(widths) < 0.5
         assert 0.6 * width < max(widths) <= width or max(widths) > 2.5 * height
-        assert page.evaluate("() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]") == [width, height]
+        assert page.evaluate("() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]") == [
+            width,
+            height,
+        ]
 
 
-def test_light_and_dark(context: BrowserContext, page: Page, worker: Worker) -> None:
+def test_light_and_dark(page: Page, worker: Worker) -> None:
     """The ground is light or dark as the device wishes, and the figures are the other."""
     page.goto(f"http://{worker.host}/clock/")
     colours: dict[str, Any] = {}
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         colours[scheme] = page.evaluate(
-            "() => ['backgroundColor', 'color'].map((name) => Number(/\\d+/.exec(getComputedStyle(document.body)[name])[0]))"
+            """() => {
+              const style = getComputedStyle(document.body);
+              return [style.backgroundColor, style.color].map((colour) => Number(/\\d+/.exec(colour)[0]));
+            }"""
         )
-    assert colours["light"][0] > 200 > 100 > colours["light"][1]
-    assert colours["dark"][0] < 100 < 200 < colours["dark"][1]
+    bright, dim = 200, 100  # of 255
+    assert colours["light"][0] > bright
+    assert colours["light"][1] < dim
+    assert colours["dark"][0] < dim
+    assert colours["dark"][1] > bright
 
 
 def test_a_lower_rate(page: Page, worker: Worker) -> None:
@@ -220,7 +229,7 @@ def dials(page: Page, worker: Worker, fate: str, seconds: int) -> list[float]:
 def test_the_pauses_grow_and_are_jittered(page: Page, worker: Worker) -> None:
     """Doubling from a quarter of a second to fifteen, each drawn from its upper half."""
     times = dials(page, worker, "() => ({code: 1006, frames: 0})", 120)
-    pauses = [after - before - 0.02 for before, after in zip(times, times[1:], strict=False)]
+    pauses = [after - before - 0.02 for before, after in pairwise(times)]
     for number, pause in enumerate(pauses):
         longest = min(0.25 * 2**number, 15)
         assert longest / 2 - 0.05 <= pause <= longest + 0.05

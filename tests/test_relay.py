@@ -240,7 +240,9 @@ def test_the_time_goes_on_between_ticks() -> None:
 # --- Finding the way back ---
 
 
-async def test_a_silent_subscription_is_made_anew(layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_silent_subscription_is_made_anew(
+    layer: InMemoryChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
     """A link that looks open can be dead. One line for the silence, however long, and one for its end."""
     caplog.set_level("INFO", "clock")
     relay = Relay(lambda: layer, silence=0.02)

@@ -22,7 +22,8 @@ from tournament import server
 from tournament.server import MAX_MESSAGE_SIZE, with_backlog
 
 HANDSHAKE = (
-    b"GET /ws/clock/ HTTP/1.1\r\nHost: %(host)s\r\nOrigin: http://%(host)s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET /ws/clock/ HTTP/1.1\r\nHost: %(host)s\r\nOrigin: http://%(host)s\r\n"
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 )
 
@@ -179,7 +180,8 @@ def test_odd_headers(worker: Worker, more: bytes, status: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "origin"), [("/ws/", None), ("/ws/clock/", "http://evil.example"), ("/ws/clock/", "null"), ("/ws/clock/", "")]
+    ("path", "origin"),
+    [("/ws/", None), ("/ws/clock/", "http://evil.example"), ("/ws/clock/", "null"), ("/ws/clock/", "")],
 )
 def test_who_may_not_come_in_gets_403(worker: Worker, path: str, origin: str | None) -> None:
     """And at most one line in the log."""
@@ -268,7 +270,9 @@ def test_a_signal_ends_it(broker: Broker, directory: Path, clients: int) -> None
 def test_a_port_that_is_taken(broker: Broker, directory: Path, worker: Worker) -> None:
     """It says so and ends with an exit code."""
     command = [sys.executable, "-m", "tournament.server", "-p", str(worker.port), "tournament.asgi:application"]
-    done = subprocess.run(command, cwd=ROOT, env={"REDIS_URL": broker.url}, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env={"REDIS_URL": broker.url}, capture_output=True, text=True, timeout=20, check=False
+    )
     assert done.returncode == 1
     assert "already in use" in done.stderr
     assert "Traceback" not in done.stderr
@@ -278,7 +282,9 @@ def test_daphnes_command_line_is_all_there() -> None:
     """Every option that Daphne knows, the worker knows."""
     program = [sys.executable, "-m"]
     ours, theirs = (
-        subprocess.run([*program, name, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True).stdout
+        subprocess.run(
+            [*program, name, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
+        ).stdout
         for name in ("tournament.server", "daphne")
     )
     options = {word.strip(",[]") for word in theirs.split() if word.strip("[").startswith("-")}

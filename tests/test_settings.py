@@ -17,12 +17,28 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.mark.parametrize(
     ("read", "bad", "good"),
     [
-        (lambda: environment.time_zone("X", "UTC"), ["Berlin", "", "/etc/passwd", "../UTC", "Europe/", "\0"], "Europe/Berlin"),
+        (
+            lambda: environment.time_zone("X", "UTC"),
+            ["Berlin", "", "/etc/passwd", "../UTC", "Europe/", "\0"],
+            "Europe/Berlin",
+        ),
         (lambda: environment.switch("X", default=False), ["maybe", "2", "flase"], "Yes"),
         (lambda: environment.choice("X", "INFO", ("INFO", "DEBUG")), ["loud", ""], "debug"),
-        (lambda: environment.hosts("X", "a", wildcard=False), ["", ",", "*", "http://a", "a:80", "a b", "a/b"], "a.b, .c,[::1]"),
-        (lambda: environment.origins("X", ""), ["a.b", "ws://a", "http://", "http://a/", "http://a/b", "*"], "https://a:81"),
-        (lambda: environment.redis_url("X", ""), ["", "localhost", "http://a", "valkey://a", "redis://a:port"], "rediss://u:p@a:1/2"),
+        (
+            lambda: environment.hosts("X", "a", wildcard=False),
+            ["", ",", "*", "http://a", "a:80", "a b", "a/b"],
+            "a.b, .c,[::1]",
+        ),
+        (
+            lambda: environment.origins("X", ""),
+            ["a.b", "ws://a", "http://", "http://a/", "http://a/b", "*"],
+            "https://a:81",
+        ),
+        (
+            lambda: environment.redis_url("X", ""),
+            ["", "localhost", "http://a", "valkey://a", "redis://a:port"],
+            "rediss://u:p@a:1/2",
+        ),
         (lambda: environment.text("X", "a", pattern="[a-z]{1,3}", accepts="…"), ["", "abcd", "a\n", "A"], "abc"),
     ],
 )
@@ -97,7 +113,9 @@ def test_the_namespace_is_before_everything() -> None:
 def test_a_bad_setting_ends_every_command_with_one_line(command: list[str]) -> None:
     """Exit code 1 and no traceback, whatever program reads the settings."""
     environment_ = {"PATH": os.environ["PATH"], "REDIS_URL": "http://localhost"}
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment_, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environment_, capture_output=True, text=True, timeout=30, check=False
+    )
     assert done.returncode == 1
     assert re.fullmatch(r"REDIS_URL='…' cannot be used: it takes .+\.\n", done.stderr), done.stderr
 
@@ -105,5 +123,7 @@ def test_a_bad_setting_ends_every_command_with_one_line(command: list[str]) -> N
 def test_djangos_own_checks_pass() -> None:
     """With no environment at all."""
     command = [sys.executable, "-W", "error", "manage.py", "check", "--fail-level", "WARNING"]
-    done = subprocess.run(command, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=30, check=False
+    )
     assert done.returncode == 0, done.stderr

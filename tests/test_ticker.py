@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -116,7 +117,7 @@ async def test_when_the_clock_is_set_the_ticks_say_so() -> None:
 async def test_while_redis_is_away_it_keeps_time_and_says_so_once(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A line when it goes and a line when it is back, with how long it was; and the ticks go on where they should be."""
+    """A line when it goes and one when it is back, with how long it was; and the ticks go on where they should be."""
     caplog.set_level("INFO", "ticker")
     rig = Rig()
     await rig.tick(5)
@@ -146,7 +147,7 @@ async def test_attempts_are_spaced_out() -> None:
 
     rig.layer.before = refuse
     await rig.tick(2_000)
-    pauses = [after - before for before, after in zip(attempts, attempts[1:], strict=False)]
+    pauses = [after - before for before, after in pairwise(attempts)]
     assert pauses == sorted(pauses)
     assert pauses[0] < 0.1
     assert pauses[-1] == pytest.approx(1.0, abs=0.011)
@@ -179,7 +180,7 @@ async def test_a_redis_that_does_not_answer_is_given_up() -> None:
     start = time.monotonic()
     await rig.tick(1)
     assert time.monotonic() - start >= module.PATIENCE
-    assert rig.ticker._outage is not None
+    assert rig.ticker._away_since is not None
 
 
 async def test_skips_are_reported_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:

@@ -128,7 +128,13 @@ def test_with_no_broker_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_bad_option(directory: Path) -> None:
     """One line of usage, one of what is wrong."""
     done = subprocess.run(
-        [sys.executable, "-m", "tournament.up", "--port", "x"], cwd=ROOT, env=PATH, capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-m", "tournament.up", "--port", "x"],
+        cwd=ROOT,
+        env=PATH,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
     )
     assert done.returncode == 2
     assert "invalid int value" in done.stderr

@@ -23,6 +23,10 @@ SPIN_NS: Final = 200_000
 SLEW_PER: Final = 1_000
 
 
+# Two clocks were read together if no more than this went by.
+TOGETHER_NS: Final = 100_000
+
+
 class Reading(NamedTuple):
     """The wall clock and a clock that nobody can set, read together: nanoseconds."""
 
@@ -40,7 +44,7 @@ def read_clocks() -> Reading:
         before = time.clock_gettime_ns(_RUNNING_CLOCK)
         wall = time.time_ns()
         after = time.clock_gettime_ns(_RUNNING_CLOCK)
-        if after - before < 100_000:
+        if after - before < TOGETHER_NS:
             break
     return Reading(wall, (before + after) // 2)
 
@@ -95,7 +99,7 @@ class Metronome:
         self._last = _boundary(self._reading.wall)
 
     async def approach(self) -> bool:
-        """Wait until 2 ms before the next tick, and return whether there is time left to make something ready for it."""
+        """Wait until 2 ms before the next tick; return whether there is time left to make something ready for it."""
         left = self._left()
         if left > APPROACH_NS:
             await self._doze(left - APPROACH_NS)

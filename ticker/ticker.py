@@ -1,23 +1,17 @@
-"""The ticker: publishes each tick of the metronome to the channel layer's group, whatever becomes of Redis meanwhile."""
+"""The ticker: publishes each tick of the metronome to the channel layer's group, while Redis is there."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from redis.exceptions import RedisError
-
 from clock.contract import GROUP, Tick, format_frame
+from clock.outage import AWAY, Backoff, describe
 from ticker.metronome import Metronome
 
 logger = logging.getLogger(__name__)
-
-# Seconds between attempts while Redis is away: doubling from the first to the last.
-FIRST_BACKOFF: Final = 0.05
-LAST_BACKOFF: Final = 1.0
 
 # Seconds between two lines about skipped ticks, so that a busy machine does not fill the log.
 SKIP_REPORT_INTERVAL: Final = 60.0
@@ -26,22 +20,10 @@ SKIP_REPORT_INTERVAL: Final = 60.0
 PATIENCE: Final = 1.0
 
 # A tick is rehearsed: 2 ms before it goes out, a message takes the same way to a group that nobody is in. Between two
-# ticks the processor forgets the code of the way; remembering costs 0.3 ms at the median, and more at p99, and is done by
-# the rehearsal (bench/punctuality.py shows it). It also finds out beforehand that Redis is away.
+# ticks the processor's caches forget the code of that way. Remembering it costs 0.1 ms at the median and twice that at
+# p99, and so the rehearsal does it (bench/punctuality.py shows the difference). It also finds out that Redis is away.
 REHEARSAL_GROUP: Final = f"{GROUP}.rehearsal"
 REHEARSAL: Final = {"type": "clock.rehearsal"}
-
-# What a layer raises when Redis is away: refused, reset, timed out, loading, wrong password, too many clients.
-AWAY: Final = (RedisError, OSError)
-
-
-@dataclass(slots=True)
-class Outage:
-    """Since when Redis has been away and when to try again (seconds of `now`), and how long to wait then."""
-
-    since: float
-    retry_at: float
-    backoff: float = FIRST_BACKOFF
 
 
 class Ticker:
@@ -59,7 +41,9 @@ class Ticker:
         self._layer = layer
         self._zone = zone
         self._now = now
-        self._outage: Outage | None = None
+        self._backoff = Backoff(0.05)
+        self._away_since: float | None = None
+        self._retry_at = 0.0
         self._skips_reported = (0, now())
         self._stopping = False
 
@@ -83,11 +67,11 @@ class Ticker:
 
     async def tick_once(self) -> None:
         """Wait for one tick and publish it, or leave it unpublished while Redis is away."""
-        if await self._metronome.approach() and self._outage is None:
+        if await self._metronome.approach() and self._away_since is None:
             await self._send(REHEARSAL_GROUP, REHEARSAL)
             self.unpublished += self._metronome.excuse()
         at = await self._metronome.tick()
-        if self._outage is None or self._now() >= self._outage.retry_at:
+        if self._away_since is None or self._now() >= self._retry_at:
             tick = Tick(at, format_frame(at, self._zone), step=self._metronome.step)
             if await self._send(GROUP, tick.message()):
                 self.published += 1
@@ -110,18 +94,16 @@ class Ticker:
         return True
 
     def _failed(self, error: Exception) -> None:
-        now = self._now()
-        if self._outage is None:
+        if self._away_since is None:
             logger.warning("Redis is away, still keeping time: %s", describe(error))
-            self._outage = Outage(since=now, retry_at=now + FIRST_BACKOFF)
-        else:
-            self._outage.backoff = min(self._outage.backoff * 2, LAST_BACKOFF)
-            self._outage.retry_at = now + self._outage.backoff
+            self._away_since = self._now()
+            self._backoff.reset()
+        self._retry_at = self._now() + self._backoff.pause()
 
     def _succeeded(self) -> None:
-        if self._outage is not None:
-            logger.info("Redis is back after %.1f s: publishing again", self._now() - self._outage.since)
-            self._outage = None
+        if self._away_since is not None:
+            logger.info("Redis is back after %.1f s: publishing again", self._now() - self._away_since)
+            self._away_since = None
         elif self.published == 1:
             logger.info("publishing the time, in %s", self._zone.key)
 
@@ -130,9 +112,3 @@ class Ticker:
         if skipped > reported and self._now() - since >= SKIP_REPORT_INTERVAL:
             logger.warning("skipped %d ticks since the last such line, for the machine stalled", skipped - reported)
             self._skips_reported = (skipped, self._now())
-
-
-def describe(error: Exception) -> str:
-    """Return an error in one line: its kind and its first line."""
-    first_line = (str(error) or "no further word").splitlines()[0]
-    return f"{type(error).__name__}: {first_line}"

@@ -29,7 +29,9 @@ def _read(name: str, default: str) -> str:
     """Return the variable's text, or that of another variable where it is written `$OTHER`."""
     written = os.environ.get(name, "")
     if written.startswith("$") and written[1:] not in os.environ:
-        raise BadSetting(name, "$…", "a text that does not begin with a dollar, or $OTHER, the name of a variable that is set")
+        raise BadSetting(
+            name, "$…", "a text that does not begin with a dollar, or $OTHER, the name of a variable that is set"
+        )
     value: str = _env.str(name, default)
     return value
 
@@ -75,7 +77,9 @@ def hosts(name: str, default: str, *, wildcard: bool) -> list[str]:
     for host in found:
         if host == "*":
             if not wildcard:
-                raise BadSetting(name, host, accepts + "; * would let any site embed this clock, so it needs DJANGO_DEBUG")
+                raise BadSetting(
+                    name, host, accepts + "; * would let any site embed this clock, so it needs DJANGO_DEBUG"
+                )
         elif not re.fullmatch(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\]", host):
             raise BadSetting(name, host, accepts)
     if not found:
@@ -89,7 +93,9 @@ def origins(name: str, default: str) -> list[str]:
     for origin in found:
         parts = urlsplit(origin)
         if origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise BadSetting(name, origin, "origins such as https://example.org or http://10.0.0.7:8080, with commas between")
+            raise BadSetting(
+                name, origin, "origins such as https://example.org or http://10.0.0.7:8080, with commas between"
+            )
     return found
 
 
@@ -98,7 +104,7 @@ def redis_url(name: str, default: str) -> str:
     value = _read(name, default)
     accepts = "redis://[user:password@]host[:port][/database], rediss:// for TLS, or unix:///path/to/socket"
     try:
-        parse_url(value)
+        parse_url(value)  # type: ignore[no-untyped-call]
     except ValueError as error:
         # The value may hold a password, so it is not repeated.
         raise BadSetting(name, "…", f"{accepts} ({error})") from None

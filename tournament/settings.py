@@ -20,7 +20,10 @@ REDIS_URL = environment.redis_url("REDIS_URL", "redis://127.0.0.1:6379")
 
 # Before every channel and key, so that several clocks can share one server: pub/sub ignores Redis database numbers.
 CLOCK_NAMESPACE = environment.text(
-    "CLOCK_NAMESPACE", "clock", pattern=r"[A-Za-z0-9_.-]{1,50}", accepts="1 to 50 letters, digits, dots, dashes or underscores"
+    "CLOCK_NAMESPACE",
+    "clock",
+    pattern=r"[A-Za-z0-9_.-]{1,50}",
+    accepts="1 to 50 letters, digits, dots, dashes or underscores",
 )
 
 # The zone the time is told in. Only the ticker formats it; give workers the same, for the page says its name.

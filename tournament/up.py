@@ -1,6 +1,6 @@
 """`make up`: a broker, a ticker and a worker in one terminal, and the end of all of them together.
 
-    python -m tournament.up [--bind 127.0.0.1] [--port 8001]
+python -m tournament.up [--bind 127.0.0.1] [--port 8001]
 """
 
 import argparse
@@ -39,7 +39,7 @@ def die_with(parent: int, signal_number: int) -> None:
 
 
 class Part:
-    """One process, whose output is shown with its name before each line; if it is quiet, only when it ended by itself."""
+    """One process, whose output is shown with its name before each line; that of a quiet one, if it ends by itself."""
 
     def __init__(self, name: str, command: list[str], environment: dict[str, str], *, quiet: bool = False) -> None:
         self.name = name
@@ -113,29 +113,31 @@ async def tells_the_time(host: str, port: int) -> bool:
     return await asyncio.to_thread(ask)
 
 
-async def announce(bind: str, port: int, redis_url: str) -> None:
-    """Say where the clock is, once it is there."""
+async def announce(bind: str, port: int, own_broker: str) -> None:
+    """Say where the clock is, once it is there. `own_broker` is what a further worker must be told of the broker."""
     host = "127.0.0.1" if bind in {"0.0.0.0", "::"} else bind
     try:
         async with asyncio.timeout(START):
-            while not await tells_the_time(host, port):
+            while not await tells_the_time(host, port):  # noqa: ASYNC110 - it is another process that is waited for
                 await asyncio.sleep(0.1)
     except TimeoutError:
         say("up", f"still no time to show after {START:.0f} s; the lines above may say why")
     else:
         shown = f"[{host}]" if ":" in host else host
         say("up", f"the clock is at http://{shown}:{port}/clock/ (Ctrl-C ends it)")
-        say("up", f"another worker: REDIS_URL={redis_url} python -m tournament.server -p {port + 1} tournament.asgi:application")
+        command = f"python -m tournament.server -p {port + 1} tournament.asgi:application"
+        say("up", f"one more worker: {own_broker}{command}")
 
 
 async def up(bind: str, port: int, directory: Path) -> int:
     """Run the parts until a signal, or until one of them ends. Return the exit code."""
     parts = []
-    redis_url = os.environ.get("REDIS_URL", "")
     environment = dict(os.environ)
-    if not redis_url:
+    own_broker = ""
+    if not environment.get("REDIS_URL"):
         broker_port = free_port()
-        redis_url = environment["REDIS_URL"] = f"redis://127.0.0.1:{broker_port}"
+        environment["REDIS_URL"] = f"redis://127.0.0.1:{broker_port}"
+        own_broker = f"REDIS_URL={environment['REDIS_URL']} "
         parts.append(Part("broker", broker_command(broker_port, directory), environment, quiet=True))
     server = ["-m", "tournament.server", "-b", bind, "-p", str(port), "tournament.asgi:application"]
     parts.append(Part("ticker", [sys.executable, "manage.py", "ticker"], environment))
@@ -146,7 +148,7 @@ async def up(bind: str, port: int, directory: Path) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told_to_stop.set)
     running = [asyncio.create_task(part.run()) for part in parts]
-    announcing = asyncio.create_task(announce(bind, port, redis_url))
+    announcing = asyncio.create_task(announce(bind, port, own_broker))
     stopping = asyncio.create_task(told_to_stop.wait())
     done, _ = await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
     announcing.cancel()
@@ -163,9 +165,13 @@ async def up(bind: str, port: int, directory: Path) -> int:
 def main() -> None:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(prog="python -m tournament.up", description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--bind", default="127.0.0.1", help="the address to listen on (0.0.0.0: all; default: %(default)s)")
+    parser.add_argument(
+        "--bind", default="127.0.0.1", help="the address to listen on (0.0.0.0: all; default: %(default)s)"
+    )
     parser.add_argument("--port", type=int, default=8001, help="the port to listen on (default: %(default)s)")
-    parser.add_argument("--end-with-parent", action="store_true", help="end when the process that started this one ends")
+    parser.add_argument(
+        "--end-with-parent", action="store_true", help="end when the process that started this one ends"
+    )
     options = parser.parse_args()
     if options.end_with_parent:
         die_with(os.getppid(), signal.SIGTERM)

@@ -7,6 +7,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -33,7 +34,10 @@ class Stack:
     """The project under Compose, on a port of its own."""
 
     def __init__(self) -> None:
-        new = shutil.which("docker") and subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
+        new = (
+            shutil.which("docker")
+            and subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
+        )
         program = ["docker", "compose"] if new else ["docker-compose"]
         self.port = free_port()
         self._program = [*program, "--project-name", f"clocktest{self.port}"]
@@ -47,7 +51,9 @@ class Stack:
 
     def compose(self, *words: str) -> str:
         """Run a Compose command and return what it prints."""
-        done = subprocess.run([*self._program, *words], cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*self._program, *words], cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -88,7 +94,7 @@ def stack() -> Iterator[Stack]:
         stack.scale(3)
         yield stack
     finally:
-        print(stack.compose("logs", "--no-color"))  # noqa: T201
+        print(stack.compose("logs", "--no-color"))
         stack.compose("down", "--timeout", "10", "--volumes")
 
 
@@ -113,7 +119,7 @@ def test_frames_come_from_every_replica(stack: Stack) -> None:
     assert min(spread) >= 5, spread
     for viewer in viewers:
         assert len(viewer.times) > 100
-        assert all(before < after for before, after in zip(viewer.times, viewer.times[1:], strict=False))
+        assert all(before < after for before, after in pairwise(viewer.times))
     hang_up(viewers)
 
 
@@ -141,7 +147,9 @@ def test_containers_have_no_more_rights_than_they_need(stack: Stack) -> None:
     """No root, no writing, no capabilities."""
     for service in ("redis", "ticker", "web", "lb"):
         (container, *_) = stack.containers(service)
-        uid, can_write = docker("exec", container, "sh", "-c", "id -u; touch /x 2>/dev/null && echo yes || echo no").split()
+        uid, can_write = docker(
+            "exec", container, "sh", "-c", "id -u; touch /x 2>/dev/null && echo yes || echo no"
+        ).split()
         assert can_write == "no", service
         assert uid != "0" or service == "lb"  # the official HAProxy image has a user of its own; the stand-in has not
         capabilities = docker("exec", container, "sh", "-c", "grep CapEff /proc/self/status").split()[1]
