@@ -8,7 +8,8 @@ import socket
 import time
 from dataclasses import dataclass, field
 
-TEXT_HEADER = 0x81  # FIN and opcode 1: RFC 6455, section 5.2
+# First bytes of a whole frame, RFC 6455, section 5.2.
+TEXT, PING, PONG = 0x81, 0x89, 0x8A
 
 
 @dataclass(eq=False)
@@ -21,14 +22,17 @@ class Viewer:
     buffer: bytes = b""
 
     def read(self) -> None:
-        """Take in what has come."""
+        """Take in what has come, and answer pings."""
         data = self.socket.recv(1 << 16)
         came = time.time() * 1000
         if not data:
             raise ConnectionError("the worker has closed the connection")
         self.buffer += data
         while len(self.buffer) >= 2 and len(self.buffer) >= (end := 2 + self.buffer[1]):
-            if self.buffer[0] == TEXT_HEADER:
+            if self.buffer[0] == PING:
+                # A client's frames are masked; a mask of zeros leaves the payload as it is.
+                self.socket.sendall(bytes((PONG, 0x80 | self.buffer[1], 0, 0, 0, 0)) + self.buffer[2:end])
+            elif self.buffer[0] == TEXT:
                 self.times.append(json.loads(self.buffer[2:end])["at"])
                 self.came.append(came)
             self.buffer = self.buffer[end:]
