@@ -13,9 +13,8 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-from bench.punctuality import CHANNEL
 from bench.stack import Broker, Ticker, Worker
-from bench.subscriber import Subscriber, percentile
+from bench.subscriber import CHANNEL, Subscriber, percentile
 from bench.viewers import Viewer, connect
 
 

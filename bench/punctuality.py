@@ -14,10 +14,9 @@ import time
 from pathlib import Path
 
 from bench.stack import Broker, Program, Ticker
-from bench.subscriber import Subscriber, percentile
-from clock.contract import GROUP, TICK_MS
+from bench.subscriber import CHANNEL, Subscriber, percentile
+from clock.contract import TICK_MS
 
-CHANNEL = f"clock__group__{GROUP}"
 BARE_CHANNEL = "bare"
 
 BARE_LOOP = """

@@ -5,6 +5,11 @@ import socket
 import time
 from typing import NamedTuple
 
+from clock.contract import GROUP
+
+# The Redis channel of the ticks' group, as channels_redis names it, in the default namespace.
+CHANNEL = f"clock__group__{GROUP}"
+
 # A published message as it comes over the wire (RESP2): its channel, the length of what it carries, and then that.
 _HEAD = re.compile(rb"\*3\r\n\$7\r\nmessage\r\n\$\d+\r\n([^\r]+)\r\n\$(\d+)\r\n")
 _AT = re.compile(rb'"at": (\d+)')

@@ -7,9 +7,8 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-from bench.punctuality import CHANNEL
 from bench.stack import Broker, Ticker, Worker, wait_until
-from bench.subscriber import Subscriber
+from bench.subscriber import CHANNEL, Subscriber
 from bench.viewers import Viewer, connect, watch
 
 

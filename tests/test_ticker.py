@@ -17,9 +17,8 @@ import pytest
 import redis
 from redis.exceptions import AuthenticationError, BusyLoadingError, ConnectionError, MaxConnectionsError
 
-from bench.punctuality import CHANNEL
 from bench.stack import Broker, Program, Ticker, wait_until
-from bench.subscriber import Subscriber
+from bench.subscriber import CHANNEL, Subscriber
 from clock.contract import GROUP, Tick
 from tests.machine import MS, SECOND, Machine
 from ticker import ticker as module
