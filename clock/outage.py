@@ -10,7 +10,8 @@ AWAY: Final = (RedisError, OSError)
 
 def describe(error: Exception) -> str:
     """Return an error in one line: its kind and its first line."""
-    first_line = (str(error) or "no further word").splitlines()[0]
+    words = str(error) or ("no answer in time" if isinstance(error, TimeoutError) else "no further word")
+    first_line = words.splitlines()[0]
     return f"{type(error).__name__}: {first_line}"
 
 

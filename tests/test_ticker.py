@@ -20,6 +20,7 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, ConnectionEr
 from bench.stack import Broker, Program, Ticker, wait_until
 from bench.subscriber import CHANNEL, Subscriber
 from clock.contract import GROUP, Tick
+from clock.outage import describe
 from tests.machine import MS, SECOND, Machine
 from ticker import ticker as module
 from ticker.ticker import REHEARSAL_GROUP
@@ -133,6 +134,13 @@ async def test_while_redis_is_away_it_keeps_time_and_says_so_once(
     assert len(rig.layer.times()) == rig.ticker.published
     assert rig.ticker.published + rig.ticker.unpublished == 1_205
     assert rig.layer.times()[-1] == 1_795_351_680_000 + 1_205 * 10
+
+
+def test_an_error_is_one_line() -> None:
+    """Its kind, and the first line of what it says; a timeout says nothing of its own."""
+    assert describe(ConnectionError("refused\nby the host")) == "ConnectionError: refused"
+    assert describe(TimeoutError()) == "TimeoutError: no answer in time"
+    assert describe(OSError()) == "OSError: no further word"
 
 
 async def test_attempts_are_spaced_out() -> None:

@@ -21,6 +21,7 @@ export class Face {
   #date = document.getElementById("date");
   #seconds = textOf("seconds");
   #hundredths = textOf("hundredths");
+  #zone = document.getElementById("zone-name").textContent;
   #offset = document.getElementById("zone-offset");
   #word = document.getElementById("state-word");
 
@@ -31,7 +32,7 @@ export class Face {
       this.#seconds.data = seconds;
       const local = Date.parse(`${message.slice(0, 10)}T${message.slice(11)}0Z`);
       setText(this.#date, dates.format(local));
-      setText(this.#offset, offsetText(local - at));
+      setText(this.#offset, this.#zone === "UTC" ? "" : offsetText(local - at));
     }
     this.#hundredths.data = message.slice(19);
   }
@@ -47,7 +48,6 @@ export class Face {
 // The offset of a zone, from milliseconds: "UTC+05:30".
 export function offsetText(milliseconds) {
   const minutes = Math.round(Math.abs(milliseconds) / 60_000);
-  if (minutes === 0) return "UTC";
   const two = (number) => String(number).padStart(2, "0");
   return `UTC${milliseconds < 0 ? "−" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
 }

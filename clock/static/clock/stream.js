@@ -9,8 +9,10 @@ const LAST_PAUSE = 15_000;
 // and drops them at once would otherwise be dialled without end.
 const PROVEN_AFTER = 5_000;
 
-// An open socket that says nothing for this long is given up.
+// An open socket that says nothing for this long is given up, and the next is dialled after this pause, which does not
+// grow: there was somebody, and when the ticks come back nobody should sit out a long pause.
 const SILENT_AFTER = 5_000;
+const SILENT_PAUSE = 2_000;
 
 // The one close code after which there is no coming back (clock/contract.py has them all).
 const BROKEN_CONTRACT = 4008;
@@ -23,7 +25,8 @@ export class Stream {
   #socket = null;
   #pause = FIRST_PAUSE;
   #flowingSince = null;
-  #silence = 0;
+  #lastWord = 0;
+  #watch = 0;
 
   constructor(url, onFrame, onState) {
     this.#url = url;
@@ -36,47 +39,44 @@ export class Stream {
     this.#flowingSince = null;
     const socket = new WebSocket(this.#url);
     this.#socket = socket;
-    socket.onopen = () => this.#onState("open");
+    socket.onopen = () => socket === this.#socket && this.#onState("open");
     socket.onmessage = (event) => this.#take(event.data);
     socket.onclose = (event) => this.#closed(socket, event.code, event.reason);
-    this.#watch();
+    // One timer that looks when the last word came, and not one that is set anew for each of 100 frames a second.
+    this.#lastWord = performance.now();
+    this.#watch = setInterval(() => this.#checkSilence(), 1_000);
   }
 
   #take(data) {
     const now = performance.now();
+    this.#lastWord = now;
     this.#flowingSince ??= now;
     if (now - this.#flowingSince > PROVEN_AFTER) this.#pause = FIRST_PAUSE;
-    this.#watch();
     this.#onFrame(JSON.parse(data));
   }
 
-  #watch() {
-    // One timer that looks at the time of the last word, and not a timer set anew for each of 100 frames a second.
-    this.#lastWord = performance.now();
-    if (this.#silence === 0) this.#silence = setInterval(() => this.#checkSilence(), 1_000);
-  }
-
-  #lastWord = 0;
-
   #checkSilence() {
     if (performance.now() - this.#lastWord < SILENT_AFTER) return;
-    const socket = this.#socket;
-    socket.onclose = null;
-    socket.onmessage = null;
-    socket.close();
-    this.#closed(socket, 1006, "");
+    this.#socket.close();
+    this.#dialAfter(SILENT_PAUSE);
   }
 
   #closed(socket, code, reason) {
-    if (socket !== this.#socket) return;
-    clearInterval(this.#silence);
-    this.#silence = 0;
+    if (socket !== this.#socket) return; // it was given up before
     if (code === BROKEN_CONTRACT) {
+      clearInterval(this.#watch);
       this.#onState("refused", reason);
       return;
     }
-    this.#onState("reconnecting");
-    setTimeout(() => this.open("reconnecting"), this.#pause * (0.5 + Math.random() / 2));
+    this.#dialAfter(this.#pause);
     this.#pause = Math.min(this.#pause * 2, LAST_PAUSE);
+  }
+
+  #dialAfter(pause) {
+    clearInterval(this.#watch);
+    this.#socket.onmessage = null;
+    this.#socket = null;
+    this.#onState("reconnecting");
+    setTimeout(() => this.open("reconnecting"), pause * (0.5 + Math.random() / 2));
   }
 }
