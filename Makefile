@@ -17,8 +17,9 @@ help:  ## Say what there is
 .venv/.ready: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11, 2) else "Python 3.11.2 or newer is needed, and this is " + sys.version.split()[0] + ": say make PYTHON=/path/to/python")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'This Python cannot make a virtual environment. On Debian: apt-get install python3-venv' >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(run) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@echo 'Preparing the environment in .venv: once, for about a minute.'
+	@$(PYTHON) -m venv .venv
+	@$(run) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
 up: .venv/.ready  ## Run the clock: a broker, a ticker and a worker, until Ctrl-C (PORT=8001 BIND=127.0.0.1)

@@ -125,7 +125,7 @@ async def announce(bind: str, port: int, own_broker: str) -> None:
     else:
         shown = f"[{host}]" if ":" in host else host
         say("up", f"the clock is at http://{shown}:{port}/clock/ (Ctrl-C ends it)")
-        command = f"{os.path.relpath(sys.executable)} -m tournament.server -p {port + 1} tournament.asgi:application"
+        command = f"{sys.executable} -m tournament.server -p {port + 1} tournament.asgi:application"
         say("up", f"one more worker: {own_broker}{command}")
 
 
