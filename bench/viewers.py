@@ -41,6 +41,17 @@ class Viewer:
 def connect(port: int, path: str = "/ws/clock/") -> Viewer:
     """Open a WebSocket from the page's own origin."""
     client = socket.create_connection(("127.0.0.1", port), timeout=10)
+    try:
+        rest = shake_hands(client, port, path)
+    except BaseException:
+        client.close()
+        raise
+    client.setblocking(False)
+    return Viewer(client, buffer=rest)
+
+
+def shake_hands(client: socket.socket, port: int, path: str) -> bytes:
+    """Ask for the stream and return what came after the answer; anything but 101 is a `ConnectionError`."""
     host = f"127.0.0.1:{port}"
     key = base64.b64encode(os.urandom(16)).decode()
     lines = [
@@ -62,8 +73,7 @@ def connect(port: int, path: str = "/ws/clock/") -> Viewer:
     head, _, rest = answer.partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 101 "):
         raise ConnectionError(f"no handshake: {head!r}")
-    client.setblocking(False)
-    return Viewer(client, buffer=rest)
+    return rest
 
 
 def watch(viewers: list[Viewer], seconds: float) -> None:

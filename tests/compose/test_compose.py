@@ -7,6 +7,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -28,6 +29,14 @@ for name in ("tcp", "tcp6"):
         count += local.endswith(":1F41") and state == "01"
 print(count)
 """
+
+
+# Keeps every state that the page goes through, however short.
+REMEMBER_STATES = """() => {
+  window.states = [];
+  const clock = document.getElementById("clock");
+  new MutationObserver(() => states.push(clock.dataset.state)).observe(clock, {attributeFilter: ["data-state"]});
+}"""
 
 
 class Stack:
@@ -164,20 +173,20 @@ def test_killing_a_replica_loses_its_viewers_alone_and_they_come_back(stack: Sta
         before = stack.viewers()
         page.goto(f"http://localhost:{stack.port}/clock/")
         page.wait_for_selector('#clock[data-state="live"]')
+        page.evaluate(REMEMBER_STATES)
         page.wait_for_timeout(1_000)
         after = stack.viewers()
         victim = max(after, key=lambda one: after[one] - before.get(one, 0))  # it has the page's stream
         viewers = crowd(stack, 30)
         watch(viewers, 1)
         docker("kill", victim)
-        page.wait_for_selector('#clock:not([data-state="live"])', timeout=5_000)
+        page.wait_for_function("() => states.includes('reconnecting') && states.at(-1) === 'live'", timeout=20_000)
         lost = [viewer for viewer in viewers if is_lost(viewer)]
         assert 5 <= len(lost) <= 20
         staying = [viewer for viewer in viewers if viewer not in lost]
         frames = sum(len(viewer.times) for viewer in staying)
         watch(staying, 1)
         assert sum(len(viewer.times) for viewer in staying) > frames + 50 * len(staying)
-        page.wait_for_selector('#clock[data-state="live"]', timeout=20_000)
         browser.close()
     back = crowd(stack, len(lost))
     watch(back, 1)
@@ -197,9 +206,15 @@ def is_lost(viewer: Viewer) -> bool:
 
 
 def test_more_replicas_are_found_without_a_restart(stack: Stack) -> None:
-    """Scaled to five, the same load balancer sends viewers to all five."""
+    """Scaled to five, the same load balancer sends viewers to all five; and nobody is turned away meanwhile."""
     balancer = stack.containers("lb")
-    stack.scale(5)
+    answers = set()
+    with ThreadPoolExecutor() as pool:
+        scaling = pool.submit(stack.scale, 5)
+        while not scaling.done():  # nobody is sent to a replica that does not listen yet
+            answers.add(stack.get("/healthz")[0])
+        scaling.result()
+    assert answers == {200}
     assert stack.containers("lb") == balancer
 
     def all_have_viewers() -> bool:
