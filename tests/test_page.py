@@ -210,7 +210,11 @@ window.fate = () => ({code: 1006, frames: 0});
 window.WebSocket = class {
   constructor() {
     dials.push(Math.round(performance.now()));
-    const {code, frames} = fate(dials.length);
+    const {code, frames, silent} = fate(dials.length);
+    if (silent) {
+      setTimeout(() => this.onopen(), 10);
+      return;
+    }
     for (let number = 0; number < frames; number++) {
       setTimeout(() => {
         if (number === 0) this.onopen();
@@ -244,6 +248,22 @@ def test_the_pauses_grow_and_are_jittered(page: Page, worker: Worker) -> None:
         assert longest / 2 - 0.05 <= pause <= longest + 0.05
     assert len(pauses) > 8
     assert len({round(pause, 2) for pause in pauses}) > 5
+
+
+def test_a_new_connection_is_not_live_before_its_first_frame(page: Page, worker: Worker) -> None:
+    """Frames flow, the connection ends, and the next one opens and says nothing: what is shown is an old time."""
+    page.clock.install(time=0)
+    page.add_init_script(
+        FAKE_SOCKET + "window.fate = (dial) => ({code: 1006, frames: dial === 1 ? 8 : 0, silent: dial > 1});"
+    )
+    page.goto(f"http://{worker.host}/clock/")
+    page.clock.run_for(600)
+    assert state(page) == "live"
+    page.clock.run_for(600)  # the first ended after 820 ms; the second was dialled a quarter of a second later at most
+    assert page.evaluate("() => dials.length") == 2
+    assert state(page) == "reconnecting"
+    page.clock.run_for(1_500)
+    assert state(page) == "no ticks"
 
 
 def test_a_few_frames_prove_nothing(page: Page, worker: Worker) -> None:

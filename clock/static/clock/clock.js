@@ -17,6 +17,7 @@ if (rate !== null) address.searchParams.set("rate", rate);
 const face = new Face();
 let newest = null;
 let newestCame = 0;
+let opened = 0;
 let painting = false;
 let streamState = "connecting";
 let shownState = "";
@@ -27,12 +28,15 @@ function paint() {
   judge();
 }
 
+// What is shown on an open connection. One that has brought no frame yet proves nothing.
+function worth(now) {
+  if (now - Math.max(newestCame, opened) >= noTicksAfter) return "no ticks";
+  if (newestCame > opened) return "live";
+  return newest === null ? "connecting" : "reconnecting";
+}
+
 function judge(reason = "") {
-  let state = streamState;
-  if (state === "open") {
-    const age = performance.now() - newestCame;
-    state = newest === null ? "connecting" : age < noTicksAfter ? "live" : "no ticks";
-  }
+  const state = streamState === "open" ? worth(performance.now()) : streamState;
   if (state !== shownState) {
     shownState = state;
     face.state(state, reason);
@@ -51,7 +55,7 @@ const stream = new Stream(
   },
   (state, reason) => {
     streamState = state;
-    if (state === "open") newestCame = performance.now();
+    if (state === "open") opened = performance.now();
     judge(reason);
   },
 );

@@ -46,7 +46,7 @@ export class Face {
 }
 
 // The offset of a zone, from milliseconds: "UTC+05:30".
-export function offsetText(milliseconds) {
+function offsetText(milliseconds) {
   const minutes = Math.round(Math.abs(milliseconds) / 60_000);
   const two = (number) => String(number).padStart(2, "0");
   return `UTC${milliseconds < 0 ? "−" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
