@@ -41,14 +41,21 @@ class Cohort:
     """The members that asked for one rate. They get the first tick of each of its periods."""
 
     def __init__(self, rate: int) -> None:
-        self.members: dict[Member, None] = {}
+        self._members: dict[Member, None] = {}  # a set that keeps its order
         self._period_ms = 1000 // rate
         self._period = -1
-        self._flat: tuple[Member, ...] = ()
+        self._flat: tuple[Member, ...] = ()  # what is walked 100 times a second, and changes seldom
 
-    def changed(self) -> None:
-        """Take note that `members` was changed."""
-        self._flat = tuple(self.members)
+    def join(self, member: Member) -> None:
+        """Take a member in."""
+        self._members[member] = None
+        self._flat = tuple(self._members)
+
+    def leave(self, member: Member) -> None:
+        """Let a member go, if it is one."""
+        if member in self._members:
+            del self._members[member]
+            self._flat = tuple(self._members)
 
     def write(self, tick: Tick) -> None:
         """Hand the tick to every member, if it is the first that this cohort sees of its period."""
@@ -85,16 +92,12 @@ class Relay:
 
     def join(self, member: Member, rate: int) -> None:
         """Let a member have `rate` frames a second, one of the contract's `RATES`, from its next period on."""
-        cohort = self._cohorts[rate]
-        cohort.members[member] = None
-        cohort.changed()
+        self._cohorts[rate].join(member)
 
     def leave(self, member: Member) -> None:
         """Let a member have no more frames; nothing happens if it had none."""
         for cohort in self._cohorts.values():
-            if member in cohort.members:
-                del cohort.members[member]
-                cohort.changed()
+            cohort.leave(member)
 
     # --- The time ---
 

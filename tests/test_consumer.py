@@ -95,9 +95,9 @@ async def test_a_client_that_leaves_is_forgotten(relay: Relay) -> None:
     """The relay keeps nothing of it."""
     viewer = client("/ws/clock/?rate=10")
     await viewer.connect()
-    assert len(relay._cohorts[10].members) == 1
+    assert len(relay._cohorts[10]._members) == 1
     await viewer.disconnect()
-    assert not relay._cohorts[10].members
+    assert not relay._cohorts[10]._members
 
 
 async def test_it_has_no_channel_of_its_own(relay: Relay, layer: InMemoryChannelLayer) -> None:

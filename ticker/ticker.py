@@ -20,8 +20,8 @@ SKIP_REPORT_INTERVAL: Final = 60.0
 PATIENCE: Final = 1.0
 
 # A tick is rehearsed: 2 ms before it goes out, a message takes the same way to a group that nobody is in. Between two
-# ticks the processor's caches forget the code of that way. Remembering it costs 0.1 ms at the median and twice that at
-# p99, and so the rehearsal does it (bench/punctuality.py shows the difference). It also finds out that Redis is away.
+# ticks the processor's caches forget the code of that way, and remembering it costs 0.1 ms at the median and twice that
+# at p99 (by bench/punctuality.py, with this and without). It also finds out in time that Redis is away.
 REHEARSAL_GROUP: Final = f"{GROUP}.rehearsal"
 REHEARSAL: Final = {"type": "clock.rehearsal"}
 
@@ -71,16 +71,14 @@ class Ticker:
             await self._send(REHEARSAL_GROUP, REHEARSAL)
             self.unpublished += self._metronome.excuse()
         at = await self._metronome.tick()
-        if self._away_since is None or self._now() >= self._retry_at:
-            tick = Tick(at, format_frame(at, self._zone), step=self._metronome.step)
-            if await self._send(GROUP, tick.message()):
-                self.published += 1
-                self._succeeded()
-            else:
-                self.unpublished += 1
-            self.unpublished += self._metronome.excuse()
+        tick = Tick(at, format_frame(at, self._zone), step=self._metronome.step)
+        may_try = self._away_since is None or self._now() >= self._retry_at
+        if may_try and await self._send(GROUP, tick.message()):
+            self.published += 1
+            self._succeeded()
         else:
             self.unpublished += 1
+        self.unpublished += self._metronome.excuse()
         self._report_skips()
 
     async def _send(self, group: str, message: dict[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from tournament.broker import NoBroker, broker_command, free_port
+from tournament.environment import words
 
 # Seconds that a part is given to end by itself, and that the clock is given to show the time.
 GRACE: Final = 10.0
@@ -97,15 +98,15 @@ def say(name: str, line: str) -> None:
     print(f"{name:>6} | {line}", flush=True)  # noqa: T201 - this is a program for a terminal
 
 
-async def tells_the_time(host: str, port: int) -> bool:
-    """Return whether a worker there tells the time."""
+async def tells_the_time(host: str, port: int, name: str) -> bool:
+    """Return whether a worker there tells the time, when it is asked under a name of its own."""
 
     def ask() -> bool:
         connection = http.client.HTTPConnection(host, port, timeout=1)
         try:
-            connection.request("GET", "/clock/now", headers={"Host": "localhost"})
+            connection.request("GET", "/clock/now", headers={"Host": name})
             return connection.getresponse().status == http.HTTPStatus.OK
-        except OSError:
+        except (OSError, http.client.HTTPException):  # nobody there, or somebody else
             return False
         finally:
             connection.close()
@@ -116,15 +117,17 @@ async def tells_the_time(host: str, port: int) -> bool:
 async def announce(bind: str, port: int, own_broker: str) -> None:
     """Say where the clock is, once it is there. `own_broker` is what a further worker must be told of the broker."""
     host = "127.0.0.1" if bind in {"0.0.0.0", "::"} else bind
+    shown = f"[{host}]" if ":" in host else host
+    names = [name.lstrip(".") for name in words("DJANGO_ALLOWED_HOSTS", shown)]
+    name = shown if {shown, "*"} & {*names} or not names else names[0]
     try:
         async with asyncio.timeout(START):
-            while not await tells_the_time(host, port):  # noqa: ASYNC110 - it is another process that is waited for
+            while not await tells_the_time(host, port, name):  # noqa: ASYNC110 - it is another process that is waited for
                 await asyncio.sleep(0.1)
     except TimeoutError:
         say("up", f"still no time to show after {START:.0f} s; the lines above may say why")
     else:
-        shown = f"[{host}]" if ":" in host else host
-        say("up", f"the clock is at http://{shown}:{port}/clock/ (Ctrl-C ends it)")
+        say("up", f"the clock is at http://{name}:{port}/clock/ (Ctrl-C ends it)")
         command = f"{sys.executable} -m tournament.server -p {port + 1} tournament.asgi:application"
         say("up", f"one more worker: {own_broker}{command}")
 

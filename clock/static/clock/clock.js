@@ -31,7 +31,7 @@ function paint() {
 // What is shown on an open connection. One that has brought no frame yet proves nothing.
 function worth(now) {
   if (now - Math.max(newestCame, opened) >= noTicksAfter) return "no ticks";
-  if (newestCame > opened) return "live";
+  if (newestCame >= opened) return "live";
   return newest === null ? "connecting" : "reconnecting";
 }
 
