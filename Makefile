@@ -4,10 +4,9 @@ PYTHON ?= python3
 PORT ?= 8001
 BIND ?= 127.0.0.1
 SECONDS ?= 60
-VIEWERS ?= 100
 run := .venv/bin/python
 
-.PHONY: help bench up test check format browser punctuality delivery compose-test requirements clean
+.PHONY: help bench bench-full up test check format browser punctuality compose-test requirements clean
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' Makefile
@@ -40,13 +39,14 @@ format: .venv/.ready  ## Format the code
 browser: .venv/.ready  ## Install a Chromium for the tests, if there is none
 	@$(run) -m tests.browser
 
-bench: punctuality delivery  ## Measure
+bench: .venv/.ready  ## Measure the worker beside a bare loop and its peers, and renew the README's figures (13 minutes)
+	$(run) -m bench $(BENCH)
+
+bench-full: .venv/.ready  ## The same with all subjects at all sizes
+	$(run) -m bench --full $(BENCH)
 
 punctuality: .venv/.ready  ## Measure how punctual the ticker is, beside a bare loop (SECONDS=60)
 	$(run) -m bench.punctuality --seconds $(SECONDS)
-
-delivery: .venv/.ready  ## Measure what a crowd gets from one worker (VIEWERS=100 SECONDS=60)
-	$(run) -m bench.delivery --viewers $(VIEWERS) --seconds $(SECONDS)
 
 compose-test: .venv/.ready  ## Build the image, run the Compose stack with three workers, and test it
 	$(run) -m pytest tests/compose

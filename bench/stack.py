@@ -43,6 +43,7 @@ class Program:
         # Nothing but what it is given: the settings of whoever runs this are not the settings of what is measured.
         self._environment = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
+        self.cores: set[int] | None = None  # those it may run on, if not all that its owner may
 
     def __enter__(self) -> Self:
         self.start()
@@ -62,7 +63,7 @@ class Program:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=functools.partial(die_with, os.getpid(), signal.SIGKILL),  # noqa: PLW1509 - one thread here
+                preexec_fn=functools.partial(_prepare, os.getpid(), self.cores),  # noqa: PLW1509 - one thread here
             )
 
     @property
@@ -166,6 +167,13 @@ class Worker(Program):
     def wait_for_ticks(self, seconds: float = 20.0) -> None:
         """Wait until it tells the time."""
         wait_until(lambda: self.get("/clock/now")[0] == http.HTTPStatus.OK, "the worker tells the time", seconds)
+
+
+def _prepare(owner: int, cores: set[int] | None) -> None:
+    """Prepare a process before its program is loaded, so that all its threads are bound as it is."""
+    die_with(owner, signal.SIGKILL)
+    if cores is not None:
+        os.sched_setaffinity(0, cores)
 
 
 def takes_connections(port: int) -> bool:

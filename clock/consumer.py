@@ -2,75 +2,84 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
-from channels.consumer import AsyncConsumer, get_handler_name
-from channels.exceptions import StopConsumer
+from channels.consumer import AsyncConsumer
 
 from clock.apps import worker_relay
-from clock.contract import CLOSE_BROKEN_CONTRACT, BrokenContract, parse_rate
+from clock.contract import CLOSE_BROKEN_CONTRACT, BrokenContract, parse_rate, text_of
+from clock.fanout import DIRECT_WRITE, Member, Write
 
 logger = logging.getLogger(__name__)
 
 
 class ClockConsumer(AsyncConsumer):
-    """One client of `/ws/clock/`, and a member of the relay.
+    """One client of `/ws/clock/`, and a member of the fan-out.
 
-    It has no channel of its own and no task that waits for ticks. A frame goes out through the server's ordinary
-    `websocket.send`, one at a time: while one is under way, the client misses those that come.
+    It has no channel of its own and no task that waits for ticks. Where the server offers a way to write straight to the
+    socket, that is its member. Elsewhere a frame goes out through `websocket.send`, one at a time: while one is under
+    way, the client misses those that come.
     """
 
-    channel_layer_alias = "none"  # names no layer, so Channels makes no channel, queue or subscription for it
-
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one connection. Whatever ends it, the relay forgets it."""
-        self._relay = worker_relay()
+        """Serve one connection. Whatever ends it, the relay forgets it.
+
+        With no channel of its own it waits for its client alone. Channels' own loop, which waits for both, costs two
+        tasks more for as long as the client stays, and a hop to a thread for every message.
+        """
+        self._fan_out = worker_relay().fan_out
+        self._member: Member = scope.get("extensions", {}).get(DIRECT_WRITE, {}).get("member", self)
         self._sending: asyncio.Task[None] | None = None
+        self.base_send = send
         try:
-            await super().__call__(scope, receive, send)
+            await receive()  # "websocket.connect"
+            await self._let_in(scope["query_string"])
+            scope.clear()  # the client stays for weeks, and what it said in the handshake need not
+            while (await receive())["type"] != "websocket.disconnect":
+                self._fan_out.leave(self._member)
+                await self._close("a client sends nothing")
         finally:
-            self._relay.leave(self)
+            self._fan_out.leave(self._member)
             if self._sending is not None:
                 self._sending.cancel()
 
-    async def dispatch(self, message: dict[str, Any]) -> None:
-        """Call the handler, without the hop to a thread by which Channels tidies up a database that is not there."""
-        await getattr(self, get_handler_name(message))(message)
-
-    async def websocket_connect(self, _message: dict[str, Any]) -> None:
-        """Accept the client at the rate it asks for, or say what is wrong with it."""
+    async def _let_in(self, query_string: bytes) -> None:
+        """Accept the client at the rate it asks for, or say what is wrong with it: only then can the client read it."""
         await self.send({"type": "websocket.accept"})
         try:
-            rate = parse_rate(self.scope["query_string"])
+            rate = parse_rate(query_string)
         except BrokenContract as broken:
             await self._close(str(broken))
         else:
-            self._relay.join(self, rate)
-
-    async def websocket_receive(self, _message: dict[str, Any]) -> None:
-        """Close: a client of the clock sends nothing."""
-        self._relay.leave(self)
-        await self._close("a client sends nothing")
-
-    async def websocket_disconnect(self, _message: dict[str, Any]) -> None:
-        """See the client out."""
-        raise StopConsumer
+            self._fan_out.join(self._member, rate)
 
     async def _close(self, reason: str) -> None:
         await self.send({"type": "websocket.close", "code": CLOSE_BROKEN_CONTRACT, "reason": reason})
 
-    def write(self, frame: str) -> bool:
-        """Send the frame, unless the one before is still under way."""
-        if self._sending is not None:
-            return False
-        self._sending = asyncio.get_running_loop().create_task(self._send_frame(frame))
-        return True
+    # --- As a member of the fan-out, where the server has none of its own ---
 
-    async def _send_frame(self, frame: str) -> None:
+    def take_place(self, place: Callable[[Member, Write], None]) -> None:
+        """Have frames written one at a time."""
+        place(self, self._write)
+
+    def finish(self, rest: bytes) -> None:
+        """Never called: frames are taken whole."""
+
+    def fail(self, error: OSError) -> None:
+        """Never called: what goes wrong is found out later."""
+
+    def _write(self, frame: bytes) -> int:
+        """Send the frame, unless the one before is still under way."""
+        if self._sending is None:
+            self._sending = asyncio.get_running_loop().create_task(self._send_frame(text_of(frame)))
+        return len(frame)
+
+    async def _send_frame(self, text: str) -> None:
         try:
-            await self.send({"type": "websocket.send", "text": frame})
+            await self.send({"type": "websocket.send", "text": text})
         except Exception as error:  # noqa: BLE001 - each server has its own for a peer that has just gone
             logger.debug("a client has gone: %r", error)
-            self._relay.leave(self)
+            self._fan_out.leave(self)
         finally:
             self._sending = None

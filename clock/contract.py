@@ -5,9 +5,8 @@ boundary of the wall clock. The tick's time is its sequence number.
 """
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 TICK_MS: Final = 10
@@ -21,6 +20,9 @@ MESSAGE_TYPE: Final = "clock.tick"
 RATES: Final = (100, 50, 25, 20, 10, 5, 2, 1)
 DEFAULT_RATE: Final = 100
 
+# A frame is ASCII and no longer than this, so that on the wire it is two bytes and then its text: RFC 6455, section 5.2.
+MAX_FRAME_LENGTH: Final = 125
+
 # Close codes. 1001, 1012 and 1013 would say the same, but Autobahn lets an application send 1000 and 3000 to 4999 only.
 CLOSE_BROKEN_CONTRACT: Final = 4008  # do not come back
 CLOSE_GOING_AWAY: Final = 4012  # connect again at once, anywhere
@@ -31,8 +33,7 @@ class BrokenContract(ValueError):
     """What arrived is not what the contract says; the text says what was expected."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(NamedTuple):
     """One tick, as it travels from the ticker to the workers.
 
     `frame` is the text that browsers get, verbatim. `term` rises when another ticker takes over, and `step` when the
@@ -49,16 +50,31 @@ class Tick:
         return {"type": MESSAGE_TYPE, "at": self.at, "frame": self.frame, "term": self.term, "step": self.step}
 
     @classmethod
-    def from_message(cls, message: dict[str, Any]) -> Self:
+    def from_message(cls, message: Any) -> Self:
         """Read a message of the channel layer.
 
         Raises:
             BrokenContract: it is not a tick. Whoever can reach Redis can publish to the group.
         """
-        at, frame, term, step = (message.get(name) for name in ("at", "frame", "term", "step"))
-        if not (type(at) is type(term) is type(step) is int and type(frame) is str):
+        fields = message if isinstance(message, dict) else {}
+        at, frame, term, step = fields.get("at"), fields.get("frame"), fields.get("term"), fields.get("step")
+        if not (
+            type(at) is type(term) is type(step) is int
+            and type(frame) is str
+            and frame.isascii()
+            and len(frame) <= MAX_FRAME_LENGTH
+        ):
             raise BrokenContract(f"not a tick: {str(message)[:100]}")
         return cls(at, frame, term, step)
+
+    def wire(self) -> bytes:
+        """Return the frame as it goes over a socket: one unmasked text frame of RFC 6455, section 5.2."""
+        return bytes((0x81, len(self.frame))) + self.frame.encode()
+
+
+def text_of(wire: bytes) -> str:
+    """Return the text in what `Tick.wire` made, for a server that makes its own frames."""
+    return wire[2:].decode()
 
 
 def format_time(at: int, zone: ZoneInfo) -> str:

@@ -1,6 +1,6 @@
-"""Who may open which stream: WebSocket paths, and the origins that browsers send."""
+"""What answers which path, and who may open a stream: by the Host and the Origin that browsers send."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -8,8 +8,21 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
+Headers = Collection[tuple[bytes, bytes]]  # as ASGI has them: names in lower case
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class PageRouter:
+    """An ASGI application that hands a request to the application of its path, and all others to `otherwise`."""
+
+    def __init__(self, pages: Mapping[str, Application], otherwise: Application) -> None:
+        self._pages = pages
+        self._otherwise = otherwise
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        await self._pages.get(_path(scope), self._otherwise)(scope, receive, send)
 
 
 class StreamRouter:
@@ -24,8 +37,7 @@ class StreamRouter:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection, or refuse it."""
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        stream = self._streams.get(path)
+        stream = self._streams.get(_path(scope))
         if stream is None or not is_allowed(scope["headers"]):
             await receive()
             await send({"type": "websocket.close"})
@@ -33,26 +45,38 @@ class StreamRouter:
             await stream(scope, receive, send)
 
 
-def is_allowed(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def own_host(headers: Headers) -> tuple[str, str] | None:
+    """Return the domain and port of the Host that a request names, or None if it is not among `DJANGO_ALLOWED_HOSTS`."""
+    hosts = _values(headers, b"host")
+    if len(hosts) == 1:
+        domain, port = split_domain_port(hosts[0])
+        if domain and validate_host(domain, settings.ALLOWED_HOSTS):
+            return domain, port
+    return None
+
+
+def is_allowed(headers: Headers) -> bool:
     """Return whether a handshake with these headers may open a stream.
 
     Its Host must be among `DJANGO_ALLOWED_HOSTS`. Its Origin must have that very host and port, or be allowed by name;
     it may only be absent where `CLOCK_ALLOW_MISSING_ORIGIN` says so. RFC 6455, section 10.2, gives the reason: a
     WebSocket is not bound by the same-origin policy, so any page could read this clock with its visitor's network.
     """
-    found: dict[bytes, list[str]] = {b"host": [], b"origin": []}
-    for name, value in headers:
-        if name in found:
-            found[name].append(value.decode("latin-1").strip().lower())
-    hosts, origins = found[b"host"], found[b"origin"]
-    if len(hosts) != 1 or len(origins) > 1:
-        return False
-    domain, port = split_domain_port(hosts[0])
-    if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
+    host, origins = own_host(headers), _values(headers, b"origin")
+    if host is None or len(origins) > 1:
         return False
     if not origins:
         return bool(settings.CLOCK_ALLOW_MISSING_ORIGIN)
-    return origins[0] in settings.CLOCK_ALLOWED_ORIGINS or _is_own(origins[0], domain, port)
+    return origins[0] in settings.CLOCK_ALLOWED_ORIGINS or _is_own(origins[0], *host)
+
+
+def _path(scope: Any) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _values(headers: Headers, name: bytes) -> list[str]:
+    return [value.decode("latin-1").strip().lower() for found, value in headers if found == name]
 
 
 def _is_own(origin: str, domain: str, port: str) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,49 @@ from channels.layers import InMemoryChannelLayer
 from django.apps import apps
 
 from bench.stack import Broker, Ticker, Worker
+from clock.contract import text_of
+from clock.fanout import Member, Write
 from clock.relay import Relay
+
+
+class Client:
+    """A member of a fan-out that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.rests: list[bytes] = []
+        self.errors: list[OSError] = []
+        self.on_write: Callable[[], None] = lambda: None
+        self._place: Callable[[Member, Write], None] | None = None
+
+    def take_place(self, place: Callable[[Member, Write], None]) -> None:
+        """Have frames written here."""
+        self._place = place
+        self.write_by(self.write)
+
+    def write_by(self, write: Write) -> None:
+        """Have them written by another function from now on."""
+        assert self._place is not None
+        self._place(self, write)
+
+    def write(self, frame: bytes) -> int:
+        """Take a frame."""
+        self.on_write()
+        self.frames.append(frame)
+        return len(frame)
+
+    def finish(self, rest: bytes) -> None:
+        """Keep what was not taken."""
+        self.rests.append(rest)
+
+    def fail(self, error: OSError) -> None:
+        """Keep what went wrong."""
+        self.errors.append(error)
+
+    @property
+    def got(self) -> list[str]:
+        """The texts of the frames."""
+        return [text_of(frame) for frame in self.frames]
 
 
 @pytest.fixture

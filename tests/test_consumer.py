@@ -11,8 +11,9 @@ from pytest_django import Settings
 
 from clock.consumer import ClockConsumer
 from clock.contract import CLOSE_BROKEN_CONTRACT, GROUP, RATES, Tick
+from clock.fanout import DIRECT_WRITE
 from clock.relay import Relay
-from tests.conftest import settle
+from tests.conftest import Client, settle
 from tournament.asgi import application
 
 OWN = [(b"host", b"localhost:8001"), (b"origin", b"http://localhost:8001")]
@@ -95,9 +96,9 @@ async def test_a_client_that_leaves_is_forgotten(relay: Relay) -> None:
     """The relay keeps nothing of it."""
     viewer = client("/ws/clock/?rate=10")
     await viewer.connect()
-    assert len(relay._cohorts[10]._members) == 1
+    assert len(relay.fan_out) == 1
     await viewer.disconnect()
-    assert not relay._cohorts[10]._members
+    assert not len(relay.fan_out)
 
 
 async def test_it_has_no_channel_of_its_own(relay: Relay, layer: InMemoryChannelLayer) -> None:
@@ -159,6 +160,21 @@ async def test_a_client_that_has_just_gone(relay: Relay, layer: InMemoryChannelL
     assert calls == 2  # the accept, and the one that failed
     does.put_nowait({"type": "websocket.disconnect", "code": 1006})
     await task
+
+
+async def test_the_servers_own_way_to_write(relay: Relay, layer: InMemoryChannelLayer) -> None:
+    """Where the server offers a member, frames go to it, ready for the wire, and none through `websocket.send`."""
+    member = Client()
+    viewer = client()
+    viewer.scope["extensions"] = {DIRECT_WRITE: {"member": member}}
+    await viewer.connect()
+    await settle()
+    await tick(layer, 1_000)
+    assert member.frames == [b"\x81\x0aframe 1000"]
+    assert await viewer.receive_nothing(0.01)
+    await viewer.disconnect()
+    await tick(layer, 1_010)
+    assert len(member.frames) == 1
 
 
 @pytest.mark.parametrize(

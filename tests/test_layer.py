@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.conf import settings
 from fakeredis import TcpFakeServer
 
 from clock.contract import GROUP, Tick
+from clock.layer import TickLayer
 from clock.relay import Relay
+from tests.conftest import Client
 from tournament.broker import free_port
 
 
@@ -34,7 +35,7 @@ async def make_layer(address: str) -> AsyncIterator[Callable[[str], Any]]:
 
     def make(namespace: str) -> Any:
         (host,) = settings.CHANNEL_LAYERS["default"]["CONFIG"]["hosts"]
-        made.append(RedisPubSubChannelLayer(prefix=namespace, hosts=[{**host, "address": address}]))
+        made.append(TickLayer(prefix=namespace, hosts=[{**host, "address": address}]))
         return made[-1]
 
     yield make
@@ -42,31 +43,19 @@ async def make_layer(address: str) -> AsyncIterator[Callable[[str], Any]]:
         await layer.flush()
 
 
-class Member:
-    """A member that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.got: asyncio.Queue[str] = asyncio.Queue()
-
-    def write(self, frame: str) -> bool:
-        """Take a frame."""
-        self.got.put_nowait(frame)
-        return True
-
-
 async def test_a_tick_goes_from_layer_to_layer(make_layer: Callable[[str], Any]) -> None:
     """What one process sends to the group, the relay of another writes to its members."""
-    relay, member = Relay(lambda: receiving), Member()
+    relay, member = Relay(lambda: receiving), Client()
     sending, receiving = make_layer("clock"), make_layer("clock")
-    relay.join(member, 100)
+    relay.fan_out.join(member, 100)
     relay.start()
     async with asyncio.timeout(10):
         at = 1_000
-        while member.got.empty():  # until the relay is in the group, a tick goes nowhere
+        while not member.got:  # until the relay is in the group, a tick goes nowhere
             at += 10
             await sending.group_send(GROUP, Tick(at, f"frame {at}").message())
             await asyncio.sleep(0.02)
-        assert (await member.got.get()).startswith("frame ")
+        assert member.got[0].startswith("frame ")
     await relay.stop()
 
 
@@ -76,7 +65,6 @@ async def test_a_namespace_hears_only_its_own(make_layer: Callable[[str], Any]) 
     channels = [await layer.new_channel() for layer in (here, there)]
     for layer, channel in zip((here, there), channels, strict=True):
         await layer.group_add(GROUP, channel)
-    await asyncio.sleep(0.2)  # the layer's receiver looks for its first subscription every tenth of a second
     await here.group_send(GROUP, {"from": "here"})
     await there.group_send(GROUP, {"from": "there"})
     async with asyncio.timeout(10):

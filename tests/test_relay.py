@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError
 
 from clock.contract import GROUP, Tick
 from clock.relay import FORGET_AFTER, Relay
-from tests.conftest import settle
+from tests.conftest import Client, settle
 
 # A moment that begins a second.
 START = 1_795_351_680_000
@@ -20,23 +20,6 @@ START = 1_795_351_680_000
 def tick(number: int, **marks: int) -> Tick:
     """Return the tick so many ticks after `START`; its frame is the number."""
     return Tick(START + number * 10, str(number), **marks)
-
-
-class Member:
-    """A member that keeps what it gets, and may refuse."""
-
-    def __init__(self, *, refuses: bool = False) -> None:
-        self.got: list[str] = []
-        self.refuses = refuses
-        self.on_write: Callable[[], None] = lambda: None
-
-    def write(self, frame: str) -> bool:
-        """Take a frame."""
-        self.on_write()
-        if self.refuses:
-            return False
-        self.got.append(frame)
-        return True
 
 
 async def send(layer: InMemoryChannelLayer, *ticks: Tick) -> None:
@@ -54,9 +37,9 @@ async def started(relay: Relay) -> Relay:
 
 async def test_each_tick_goes_to_every_member(relay: Relay, layer: InMemoryChannelLayer) -> None:
     """One message in, one frame to each, the very text that the ticker wrote."""
-    members = [Member(), Member()]
+    members = [Client(), Client()]
     for member in members:
-        relay.join(member, 100)
+        relay.fan_out.join(member, 100)
     await started(relay)
     for number in range(3):
         await send(layer, tick(number))
@@ -64,104 +47,31 @@ async def test_each_tick_goes_to_every_member(relay: Relay, layer: InMemoryChann
     assert [member.got for member in members] == [["0", "1", "2"]] * 2
 
 
-async def test_the_frame_is_one_object_for_all(relay: Relay, layer: InMemoryChannelLayer) -> None:
-    """It is made once, by the ticker."""
-    members = [Member(), Member()]
-    for member in members:
-        relay.join(member, 100)
-    await started(relay)
-    await send(layer, tick(0))
-    await settle()
-    assert members[0].got[0] is members[1].got[0]
-
-
 async def test_there_is_one_group_member_however_many_clients(relay: Relay, layer: InMemoryChannelLayer) -> None:
     """Clients join the relay, and only the relay joins the group."""
     await started(relay)
     for _ in range(100):
-        relay.join(Member(), 100)
+        relay.fan_out.join(Client(), 100)
         relay.start()
     await settle()
     assert len(layer.groups[GROUP]) == 1
     assert len(layer.channels) <= 1
 
 
-async def test_the_newest_wins(relay: Relay, layer: InMemoryChannelLayer) -> None:
-    """What queued while the worker was busy is dropped, but for the newest."""
-    member = Member()
-    relay.join(member, 100)
-    await started(relay)
-    (queue,) = layer.channels.values()
-    for number in range(20):
-        queue.put_nowait((time.time() + 60, tick(number).message()))
-    await settle()
-    assert member.got == ["19"]
-
-
-async def test_a_member_that_cannot_take_a_frame_misses_it(relay: Relay, layer: InMemoryChannelLayer) -> None:
-    """It gets the next one, nothing is kept for it, and the others do not notice."""
-    slow, other = Member(refuses=True), Member()
-    relay.join(slow, 100)
-    relay.join(other, 100)
-    await started(relay)
-    for number in range(4):
-        slow.refuses = number < 2
-        await send(layer, tick(number))
-        await settle()
-    assert slow.got == ["2", "3"]
-    assert other.got == ["0", "1", "2", "3"]
-
-
-async def test_joining_and_leaving_during_fan_out(relay: Relay, layer: InMemoryChannelLayer) -> None:
-    """A round goes to those who were in when it began; the next round to those who are in then."""
-    first, second, third = Member(), Member(), Member()
-    first.on_write = lambda: (relay.leave(first), relay.leave(second), relay.join(third, 100))  # type: ignore[assignment,func-returns-value,return-value]
-    relay.join(first, 100)
-    relay.join(second, 100)
-    await started(relay)
-    for number in range(2):
-        await send(layer, tick(number))
-        await settle()
-    assert (first.got, second.got, third.got) == (["0"], ["0"], ["1"])
-
-
-async def test_leaving_twice_or_without_having_joined(relay: Relay) -> None:
-    """Nothing happens."""
-    member = Member()
-    relay.leave(member)
-    relay.join(member, 10)
-    relay.leave(member)
-    relay.leave(member)
-
-
-async def test_a_lower_rate_gets_the_first_tick_of_each_period(relay: Relay, layer: InMemoryChannelLayer) -> None:
-    """At 10 frames a second that is the tick of each full tenth."""
-    fast, slow = Member(), Member()
-    relay.join(fast, 100)
-    relay.join(slow, 10)
-    await started(relay)
-    for number in range(35):
-        await send(layer, tick(number))
-        await settle()
-    assert slow.got == ["0", "10", "20", "30"]
-    assert len(fast.got) == 35
-
-
-async def test_a_skipped_tick_does_not_cost_a_period(relay: Relay, layer: InMemoryChannelLayer) -> None:
-    """If the tick of the full tenth is missing, the next one comes in its place."""
-    slow = Member()
-    relay.join(slow, 10)
-    await started(relay)
-    for number in (0, 1, 9, 11, 12, 27, 28, 45):
-        await send(layer, tick(number))
-        await settle()
-    assert slow.got == ["0", "11", "27", "45"]
+async def test_the_newest_wins(relay: Relay) -> None:
+    """Of ticks that come together, after the worker was busy or held up, the newest alone is written."""
+    member = Client()
+    relay.fan_out.join(member, 100)
+    relay._take_messages([tick(number).message() for number in range(20)])
+    relay._take_messages([tick(number).message() for number in range(10)])
+    relay._take_messages([tick(20).message(), {}, tick(7).message()])
+    assert member.got == ["19", "20"]
 
 
 async def test_what_is_not_a_tick_is_dropped(relay: Relay, layer: InMemoryChannelLayer) -> None:
     """Whoever can reach Redis can publish to the group; the ticks go on."""
-    member = Member()
-    relay.join(member, 100)
+    member = Client()
+    relay.fan_out.join(member, 100)
     await started(relay)
     for message in ({}, {"type": "clock.tick"}, {"at": "soon", "frame": 7}, {"at": START, "frame": "x", "term": 0}):
         await layer.group_send(GROUP, message)
@@ -246,8 +156,8 @@ async def test_a_silent_subscription_is_made_anew(
     """A link that looks open can be dead. One line for the silence, however long, and one for its end."""
     caplog.set_level("INFO", "clock")
     relay = Relay(lambda: layer, silence=0.02)
-    member = Member()
-    relay.join(member, 100)
+    member = Client()
+    relay.fan_out.join(member, 100)
     await started(relay)
     await send(layer, tick(0))
     await settle()

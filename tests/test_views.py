@@ -5,13 +5,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from channels.layers import InMemoryChannelLayer
 from django.contrib.staticfiles import finders
 from django.test import AsyncClient
 
-from clock.contract import GROUP, Tick
 from clock.relay import Relay
-from tests.conftest import settle
 
 
 class Page(HTMLParser):
@@ -77,45 +74,20 @@ async def test_the_root_leads_to_the_clock(async_client: AsyncClient) -> None:
     assert (response.status_code, response["Location"]) == (302, "/clock/?rate=10")
 
 
-async def test_now_before_the_first_tick(async_client: AsyncClient, relay: Relay) -> None:
-    """503, and nothing that could be taken for the time."""
-    response = await async_client.get("/clock/now")
-    assert response.status_code == 503
-    assert response.json() == {"message": None, "at": None, "age": None, "bound": None}
-    assert response["Cache-Control"] == "no-store"
-
-
-async def test_now_is_on_the_tickers_timeline(
-    async_client: AsyncClient, relay: Relay, layer: InMemoryChannelLayer
-) -> None:
-    """Whatever this host's clock says: the last tick was in 2001, so it is 2001."""
-    relay.start()
-    await settle()
-    await layer.group_send(GROUP, Tick(1_000_000_000_000, "frame").message())
-    await settle()
-    response = await async_client.get("/clock/now")
-    assert response.status_code == 200
-    answer = response.json()
-    assert answer["message"].startswith("2001-09-09 01:46:")
-    assert answer["at"] == pytest.approx(1_000_000_000_000 + answer["age"], abs=0.01)
-    assert 0 <= answer["age"] < 60_000
-    assert answer["bound"] is None
-
-
 async def test_healthz_is_well_without_ticks(async_client: AsyncClient, relay: Relay) -> None:
     """Alive is not ready."""
     response = await async_client.get("/healthz")
     assert (response.status_code, response.content) == (200, b"alive\n")
 
 
-@pytest.mark.parametrize("path", ["/clock/", "/clock/now", "/healthz"])
+@pytest.mark.parametrize("path", ["/clock/", "/healthz"])
 async def test_nothing_is_to_be_written(async_client: AsyncClient, relay: Relay, path: str) -> None:
     """Everything but GET and HEAD is refused."""
     assert (await async_client.post(path)).status_code == 405
-    assert (await async_client.head(path)).status_code in {200, 503}
+    assert (await async_client.head(path)).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/clock/", "/clock/now", "/healthz", "/"])
+@pytest.mark.parametrize("path", ["/clock/", "/healthz", "/"])
 async def test_an_unknown_host_is_refused(async_client: AsyncClient, path: str) -> None:
     """Under a name that is not the clock's there is nothing."""
     assert (await async_client.get(path, headers={"host": "evil.example"})).status_code == 400

@@ -1,4 +1,4 @@
-"""The map: HTTP to Django, WebSockets to the clock."""
+"""The map: pages to Django, the time and its stream to the clock."""
 
 import os
 
@@ -10,11 +10,12 @@ pages = get_asgi_application()  # before what follows, which needs Django to be 
 
 from clock.consumer import ClockConsumer  # noqa: E402
 from clock.lifespan import lifespan  # noqa: E402
-from clock.routing import StreamRouter  # noqa: E402
+from clock.now import now  # noqa: E402
+from clock.routing import PageRouter, StreamRouter  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": pages,
+        "http": PageRouter({"/clock/now": now}, otherwise=pages),
         "websocket": StreamRouter({"/ws/clock/": ClockConsumer.as_asgi()}),
         "lifespan": lifespan,
     }

@@ -2,24 +2,29 @@
 
     python -m tournament.server -p 8001 tournament.asgi:application
 
-Beyond Daphne's own it starts and stops the application by ASGI's lifespan protocol, takes thousands of connections at
-once, and says why it closes one.
+Beyond Daphne's own it offers each connection a quicker way to send (see `Server.create_application`), starts and stops
+the application by ASGI's lifespan protocol, takes thousands of connections at once, and cuts off clients that have
+stopped reading.
 """
 
 import asyncio
 import gc
 import logging
 import resource
+from functools import partial
 from typing import Any, Final
 
 # Daphne first: it installs Twisted's asyncio reactor, which nothing may import before.
 from daphne.cli import CommandLineInterface
 from daphne.server import Server as DaphneServer
-from daphne.ws_protocol import WebSocketProtocol as DaphneWebSocketProtocol
 
 # isort: split
-from autobahn.websocket.types import ConnectionDeny
 from twisted.internet import defer, reactor
+
+from clock.fanout import DIRECT_WRITE
+from tournament.connection import Connection
+from tournament.heartbeat import Heartbeat
+from tournament.inbox import Inbox
 
 logger = logging.getLogger("tournament.server")  # also where it is run as the main program
 
@@ -27,49 +32,23 @@ logger = logging.getLogger("tournament.server")  # also where it is run as the m
 # once overruns; the kernel cuts it to net.core.somaxconn.
 BACKLOG: Final = 4096
 
+# Seconds between two pings to a client, and until it must have answered.
+PING_INTERVAL: Final = 6
+PING_TIMEOUT: Final = 6
+
 # Bytes. A client of the clock sends nothing, so there is no reason to take in more than it takes to say so.
 MAX_MESSAGE_SIZE: Final = 1024
 
 
-class WebSocketProtocol(DaphneWebSocketProtocol):
-    """One WebSocket connection."""
-
-    def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
-        """Know the server from the start: Daphne's `onClose` needs it even where the handshake fails."""
-        self.server = self.factory.server_class
-        super().connectionMade()
-
-    def onConnect(self, request: Any) -> Any:  # noqa: N802 - Autobahn's name
-        """Refuse what Daphne would stumble over: it reads the subprotocols as ASCII."""
-        if not request.headers.get("sec-websocket-protocol", "").isascii():
-            raise ConnectionDeny(ConnectionDeny.BAD_REQUEST, "Sec-WebSocket-Protocol must be ASCII")
-        return super().onConnect(request)
-
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: FBT001, N802, N803 - Autobahn's names
-        """Hand on a message, unless this side has closed: what comes after that concerns nobody."""
-        if self.state == self.STATE_OPEN:
-            super().onMessage(payload, isBinary)
-
-    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: FBT001, N802, N803
-        """Tell the application, if the connection ever got as far as that."""
-        if self in self.server.connections:
-            super().onClose(wasClean, code, reason)
-
-    def handle_reply(self, message: dict[str, Any]) -> None:
-        """Pass the reason of a close on to the client, which Daphne drops."""
-        if message["type"] == "websocket.close" and self.state == self.STATE_OPEN:
-            self.sendClose(message.get("code", 1000), message.get("reason"))
-        else:
-            super().handle_reply(message)
-
-
 class Server(DaphneServer):
-    """Daphne's server, with a lifespan."""
+    """Daphne's server, with a lifespan, a heartbeat and a direct way to write."""
 
     def __init__(self, application: Any, endpoints: list[str], **options: Any) -> None:
         super().__init__(application, [with_backlog(endpoint) for endpoint in endpoints], **options)
         self._lifespan_messages: asyncio.Queue[dict[str, str]] = asyncio.Queue()
         self._lifespan: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[None] | None = None
+        self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
 
     def run(self) -> None:
         """Serve until told to stop."""
@@ -79,8 +58,10 @@ class Server(DaphneServer):
         super().run()
 
     def _start(self) -> None:
-        self.ws_factory.protocol = WebSocketProtocol
-        self._lifespan = asyncio.get_event_loop().create_task(self._live(), name="lifespan")
+        self.ws_factory.protocol = Connection.with_options_of(self.ws_factory)
+        loop = asyncio.get_event_loop()
+        self._beating = loop.create_task(self.heartbeat.run(), name="heartbeat")
+        self._lifespan = loop.create_task(self._live(), name="lifespan")
         self._lifespan_messages.put_nowait({"type": "lifespan.startup"})
         # What is loaded by now is here to stay: the collector need not walk it while a tick waits.
         gc.collect()
@@ -102,6 +83,43 @@ class Server(DaphneServer):
             return None
         self._lifespan_messages.put_nowait({"type": "lifespan.shutdown"})
         return defer.Deferred.fromFuture(self._lifespan)
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Inbox | None:
+        """Start the application for one connection or request, and return where messages for it go.
+
+        A WebSocket's scope has, unless it is over TLS, an extension of ours: `scope["extensions"][DIRECT_WRITE]` is
+        `{"write": write, "member": member}`. `write(frame: bytes) -> bool` is `Connection.write`, for one frame to one
+        client; `member` is the connection as a `clock.fanout.Member`, for a crowd.
+        """
+        if protocol not in self.connections:
+            return None
+        if isinstance(protocol, Connection) and protocol.is_direct:
+            scope["extensions"] = {DIRECT_WRITE: {"write": protocol.write, "member": protocol}}
+        scope["asgi"] = {"version": "3.0"}
+        inbox = Inbox()
+        application = self.application(scope, inbox.get, partial(self.handle_reply, protocol))
+        task = asyncio.get_event_loop().create_task(application)
+        task.add_done_callback(partial(self._forget_application, protocol))
+        self.connections[protocol]["application_instance"] = task
+        return inbox
+
+    def _forget_application(self, protocol: Any, task: asyncio.Task[None]) -> None:
+        """Forget an application that has ended well; Daphne looks once a second for those that have not."""
+        details = self.connections.get(protocol)
+        if details is not None and not task.cancelled() and task.exception() is None:
+            details.pop("application_instance", None)
+            self._forget_if_over(protocol)
+
+    def protocol_disconnected(self, protocol: Any) -> None:
+        """Forget a connection or request that is over. Daphne keeps each for a second, and a crowd is thousands."""
+        if protocol in self.connections:
+            super().protocol_disconnected(protocol)
+            self._forget_if_over(protocol)
+
+    def _forget_if_over(self, protocol: Any) -> None:
+        details = self.connections[protocol]
+        if "disconnected" in details and "application_instance" not in details:
+            del self.connections[protocol]
 
     def listen_success(self, port: Any) -> None:
         """Say where the clock is to be seen."""
@@ -127,6 +145,8 @@ class CommandLine(CommandLineInterface):
             websocket_timeout=-1,  # a clock hangs on its wall for weeks
             websocket_max_message_size=MAX_MESSAGE_SIZE,
             websocket_max_frame_size=MAX_MESSAGE_SIZE,
+            ping_interval=PING_INTERVAL,
+            ping_timeout=PING_TIMEOUT,
         )
 
 

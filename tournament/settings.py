@@ -72,7 +72,7 @@ DATABASES: dict[str, dict[str, str]] = {}
 
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "BACKEND": "clock.layer.TickLayer",
         "CONFIG": {
             "prefix": CLOCK_NAMESPACE,
             "hosts": [

@@ -1,4 +1,4 @@
-"""Which view answers which address."""
+"""Which view answers which address. `/clock/now` and the streams are in asgi.py."""
 
 from django.urls import path
 from django.views.generic import RedirectView
@@ -8,6 +8,5 @@ from clock import views
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="clock", query_string=True)),
     path("clock/", views.clock, name="clock"),
-    path("clock/now", views.now, name="now"),
     path("healthz", views.healthz, name="healthz"),
 ]

@@ -1,0 +1,184 @@
+"""The fan-out: one frame to every member, in rounds.
+
+Only the newest tick counts. A round is finished before the next begins, so that nobody starves; what came meanwhile is
+dropped, but for the newest. A member that cannot take a frame misses it. There is no queue and no backpressure.
+
+A frame costs what the kernel takes for one `send`, and next to nothing more. So the loop calls the sockets' own `send`,
+out of a list. Where something is in the way of a frame, the member's place in that list holds `NOWHERE` until it is gone.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from typing import Final, Protocol
+
+from clock.contract import Tick
+
+# How a frame is written: returns how many bytes were taken, and raises OSError where none could be. Never waits.
+Write = Callable[[bytes], int]
+
+# Takes every frame whole, and that is the end of it.
+NOWHERE: Final[Write] = len
+
+# The ASGI extension by which a server offers a `Member` for a connection: `scope["extensions"][DIRECT_WRITE]["member"]`.
+DIRECT_WRITE: Final = "tournament.direct_write"
+
+# Seconds of a round after which the event loop gets its turn: for handshakes, pongs and pages.
+SLICE: Final = 0.004
+
+# Members between two looks at the clock, which then costs them next to nothing: about 0.2 ms of writing.
+BATCH: Final = 16
+
+
+class Member(Protocol):
+    """Who gets frames."""
+
+    def take_place(self, place: Callable[["Member", Write], None]) -> None:
+        """Say `place(self, write)`: now, and whenever frames are to be written by another function."""
+
+    def finish(self, rest: bytes) -> None:
+        """Send the rest of a frame that was taken in part, before anything else."""
+
+    def fail(self, error: OSError) -> None:
+        """Know that the connection is broken."""
+
+
+class Cohort:
+    """The members that asked for one rate. They get the first tick of each of its periods."""
+
+    def __init__(self, rate: int) -> None:
+        self._writes: list[Write] = []  # what is walked 100 times a second
+        self._members: list[Member | None] = []  # whose place in `writes` it is; None where they have left
+        self._places: dict[Member, int] = {}
+        self._period_ms = 1000 // rate
+        self._period = -1
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def join(self, member: Member) -> None:
+        """Give a member a place."""
+        self._places[member] = len(self._writes)
+        self._writes.append(NOWHERE)
+        self._members.append(member)
+        member.take_place(self.place)
+
+    def leave(self, member: Member) -> None:
+        """Take a member's place away, if it has one."""
+        place = self._places.pop(member, None)
+        if place is not None:
+            self._writes[place] = NOWHERE
+            self._members[place] = None
+
+    def place(self, member: Member, write: Write) -> None:
+        """Write a member's frames by this function from now on, also in the round under way."""
+        place = self._places.get(member)
+        if place is not None:
+            self._writes[place] = write
+
+    def is_due(self, at: int) -> bool:
+        """Return whether the tick of `at` is the first that this cohort sees of its period."""
+        before, self._period = self._period, at // self._period_ms
+        return self._period != before
+
+    def walk(self, first: int) -> Iterator[Write]:
+        """Return by what to write each member's frame, from the first, second or whichever place on."""
+        if len(self._places) != len(self._writes):
+            self._close_ranks()
+        first %= len(self._writes) or 1
+        return chain(islice(self._writes, first, None), islice(self._writes, first))
+
+    def _close_ranks(self) -> None:
+        kept = [(member, write) for member, write in zip(self._members, self._writes, strict=True) if member]
+        self._members = [member for member, _ in kept]
+        self._writes = [write for _, write in kept]
+        self._places = {member: place for place, (member, _) in enumerate(kept)}
+
+    def members_of(self, write: Write) -> list[Member]:
+        """Return whose function this is."""
+        return [member for member, one in zip(self._members, self._writes, strict=True) if one is write and member]
+
+
+class FanOut:
+    """Writes the newest tick to the members."""
+
+    def __init__(self, *, now: Callable[[], float] = time.perf_counter) -> None:
+        self._now = now
+        self._cohorts: dict[int, Cohort] = {}  # by their rate; those that have members
+        self._newest: Tick | None = None  # the tick of the next round, if there is to be one
+        self._scheduled = False
+        self._frame = b""
+        self._rest: Iterator[Write] | None = None  # who has not had the frame of the round under way yet
+        self._rounds = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self._cohorts.values()))
+
+    def join(self, member: Member, rate: int) -> None:
+        """Let a member have `rate` frames a second, one of the contract's `RATES`."""
+        if rate not in self._cohorts:
+            self._cohorts[rate] = Cohort(rate)
+        self._cohorts[rate].join(member)
+
+    def leave(self, member: Member) -> None:
+        """Let a member have no more frames; nothing happens if it had none."""
+        for rate, cohort in list(self._cohorts.items()):
+            cohort.leave(member)
+            if not len(cohort):
+                del self._cohorts[rate]
+
+    def send(self, tick: Tick) -> None:
+        """Write a tick to whom it is due: now, or when the round under way is finished, unless a newer one comes."""
+        self._newest = tick
+        if not self._scheduled:
+            self._run()
+
+    def _go_on_later(self) -> None:
+        self._scheduled = True
+        asyncio.get_running_loop().call_soon(self._run)
+
+    def _run(self) -> None:
+        """Go on with the round under way, or begin the next; for about `SLICE` seconds."""
+        self._scheduled = False
+        if self._rest is None:
+            self._rest = self._begin()
+        end = self._now() + SLICE
+        frame, rest = self._frame, self._rest
+        whole = len(frame)
+        while batch := tuple(islice(rest, BATCH)):
+            for write in batch:
+                try:
+                    sent = write(frame)
+                except BlockingIOError:
+                    continue
+                except OSError as error:
+                    for member in self._members_of(write):
+                        member.fail(error)
+                else:
+                    if sent != whole:
+                        for member in self._members_of(write):
+                            member.finish(frame[sent:])
+            if self._now() >= end:
+                self._go_on_later()
+                return
+        self._rest = None
+        if self._newest is not None:
+            self._go_on_later()
+
+    def _begin(self) -> Iterator[Write]:
+        """Return by what to write the newest tick: from another place on each time, so that nobody is always last."""
+        tick, self._newest = self._newest, None
+        if tick is None:
+            return iter(())
+        due = [cohort for cohort in self._cohorts.values() if cohort.is_due(tick.at)]
+        if not due:
+            return iter(())
+        self._frame = tick.wire()
+        self._rounds += 1
+        first = self._rounds % len(due)
+        return chain.from_iterable(cohort.walk(self._rounds) for cohort in due[first:] + due[:first])
+
+    def _members_of(self, write: Write) -> list[Member]:
+        """Return whose function this is: nobody's, if they have just left. Slow, and seldom needed."""
+        return [member for cohort in self._cohorts.values() for member in cohort.members_of(write)]

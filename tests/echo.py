@@ -1,0 +1,23 @@
+"""An ASGI application that sends back what it gets: what the conformance cases talk to."""
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from autobahn.exception import Disconnected
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Accept every WebSocket, and answer text with the same text and bytes with the same bytes."""
+    if scope["type"] != "websocket":
+        return
+    while (message := await receive())["type"] != "websocket.disconnect":
+        if message["type"] == "websocket.connect":
+            await send({"type": "websocket.accept"})
+        else:
+            # A good message with a broken frame right behind it comes when the connection is closed already.
+            with contextlib.suppress(Disconnected):
+                await send({**message, "type": "websocket.send"})

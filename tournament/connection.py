@@ -1,0 +1,228 @@
+"""One WebSocket connection: Daphne's, with a way to write a ready-made frame straight to the socket."""
+
+import logging
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, Final, Self
+
+from autobahn.websocket.types import ConnectionDeny
+from daphne.ws_protocol import WebSocketProtocol
+from twisted.internet import tcp
+
+from clock.fanout import NOWHERE, Write
+
+logger = logging.getLogger(__name__)
+
+# Bytes that the kernel takes for a client beyond what is on its way. Without a bound it takes megabytes for one that
+# does not read. It must be this and not SO_SNDBUF, which counts what is on its way too, and so starves a client at the
+# far end of a long line.
+UNSENT_LIMIT: Final = 64 * 1024
+
+OPEN: Final = WebSocketProtocol.STATE_OPEN
+
+# How a connection says by what its frames are to be written: see `clock.fanout.Member`.
+Place = Callable[["Connection", Write], None]
+
+
+class Connection(WebSocketProtocol):
+    """One WebSocket connection."""
+
+    # The options that Autobahn copies from the factory to each connection and prints for a log that nobody reads: 40 % of
+    # what a connection costs. Here they are in the class instead, see `with_options_of`.
+    CONFIG_ATTRS: Final[tuple[str, ...]] = ()
+
+    @classmethod
+    def with_options_of(cls, factory: Any) -> type[Self]:
+        """Return this class with a factory's options."""
+        options = {name: getattr(factory, name) for name in WebSocketProtocol.CONFIG_ATTRS}
+        # A function in a class would be taken for a method.
+        functions = {name: staticmethod(value) for name, value in options.items() if callable(value)}
+        return type(cls.__name__, (cls,), options | functions)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._opened_at = time.monotonic()
+        self._send: Any = None  # the socket's own `send`, where frames may go straight to it
+        self._place: Place | None = None  # where a fan-out is told by what to write
+        self._paused = False
+        self._expected_pong: bytes | None = None
+
+    # --- Opening and closing ---
+
+    def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
+        """Know the server from the start: Daphne's `onClose` needs it even where the handshake fails."""
+        self.server = self.factory.server_class
+        super().connectionMade()
+        transport = self.transport
+        # Over TLS the transport is another, and what is written straight to the socket would not be encrypted.
+        if isinstance(transport, tcp.Server) and not transport.TLS:
+            self._send = transport.socket.send
+            # Until here it was an HTTP channel's, which refers to its request and is referred to by it. Parted, both are
+            # gone at once; otherwise a crowd's would wait for the collector.
+            if transport.producer is not None:
+                self.factory.reactor.callLater(0, transport.producer.requests.clear)
+                transport.unregisterProducer()
+            # As a producer, this is told whenever all that was queued has gone out.
+            transport.registerProducer(self, streaming=False)
+            if transport.socket.family in {socket.AF_INET, socket.AF_INET6}:
+                transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
+
+    def onConnect(self, request: Any) -> Any:  # noqa: N802 - Autobahn's name
+        """Refuse what Daphne would stumble over: it reads the subprotocols as ASCII."""
+        if not request.headers.get("sec-websocket-protocol", "").isascii():
+            raise ConnectionDeny(ConnectionDeny.BAD_REQUEST, "Sec-WebSocket-Protocol must be ASCII")
+        return super().onConnect(request)
+
+    def onOpen(self) -> None:  # noqa: N802 - Autobahn's name
+        """Begin to look whether the client is there, and forget what it said in the handshake: kilobytes, with a browser."""
+        super().onOpen()
+        self.server.heartbeat.join(self)
+        self.http_request_data = b""
+        self.http_headers = self.request.headers = {}
+        self.clean_headers = []
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Read what has come, without the line for a log that Autobahn composes before."""
+        self._dataReceived(data)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: FBT001, N802, N803 - Autobahn's names
+        """Hand on a message, unless this side has closed: what comes after that concerns nobody."""
+        if self.state == OPEN:
+            super().onMessage(payload, isBinary)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: FBT001, N802, N803
+        """Tell the application, if the connection ever got as far as that."""
+        self.server.heartbeat.leave(self)
+        if self in self.server.connections:
+            super().onClose(wasClean, code, reason)
+
+    def handle_reply(self, message: dict[str, Any]) -> None:
+        """Pass the reason of a close on to the client, which Daphne drops."""
+        if message["type"] == "websocket.close" and self.state == OPEN:
+            self.sendClose(message.get("code", 1000), message.get("reason"))
+        else:
+            super().handle_reply(message)
+
+    def duration(self) -> float:
+        """Return the seconds since the connection was made, whatever the wall clock does."""
+        return time.monotonic() - self._opened_at
+
+    def check_timeouts(self) -> None:
+        """Enforce Daphne's time limits. Its pings are not sent: they go by the wall clock, and see `Heartbeat`."""
+        if self.state == self.STATE_CONNECTING:
+            if self.duration() > self.server.websocket_connect_timeout:
+                self.serverReject()
+        elif 0 <= self.server.websocket_timeout < self.duration():
+            self.serverClose()
+
+    # --- Writing straight to the socket ---
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether frames can be written straight to the socket: not over TLS."""
+        return self._send is not None
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether a frame may go straight to the socket now.
+
+        The connection is open and nothing is queued before it: the 101 has gone out, no close frame was sent, and no
+        other frame is on its way. And the client reads, as far as is known.
+        """
+        transport = self.transport
+        return bool(
+            self.state == OPEN
+            and not self._paused
+            and not transport.dataBuffer
+            and not transport._tempDataBuffer  # noqa: SLF001 - Twisted has no other word for "nothing is queued"
+            and not self.send_queue
+        )
+
+    def write(self, frame: bytes) -> bool:
+        """Write a whole frame, ready-made, straight to the socket; or say False, and the client has missed it.
+
+        Never raises and never waits. Not for TLS.
+        """
+        if not self.is_clear:
+            return False
+        try:
+            sent = self._send(frame)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self.fail(error)
+            return False
+        if sent != len(frame):
+            self.finish(frame[sent:])
+        return True
+
+    # --- As a member of the fan-out: by the socket's own `send` while that is clear ---
+
+    def take_place(self, place: Place) -> None:
+        """Tell `place` by which function to write frames: now, and whenever that changes."""
+        self._place = place
+        self._update_place()
+
+    def finish(self, rest: bytes) -> None:
+        """Send the rest of a frame that the socket took in part, before anything else."""
+        self.transport.write(rest)
+        self._update_place()
+
+    def fail(self, error: OSError) -> None:
+        """Drop a connection that is broken, in the loop's next turn: nothing changes under whoever writes."""
+        logger.debug("a client has gone: %r", error)
+        self.dropConnection(abort=True)
+
+    def _update_place(self) -> None:
+        if self._place is not None:
+            self._place(self, self._send if self.is_clear else NOWHERE)
+
+    # Whatever can put something in the way of a frame, or take it away, passes one of these.
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:  # noqa: FBT001, FBT002, N802
+        """Send what Autobahn sends: an answer, a message, a ping or a pong, a close frame."""
+        super().sendData(data, sync, chopsize)
+        self._update_place()
+
+    def resumeProducing(self) -> None:  # noqa: N802 - Twisted's name
+        """Know that the transport has sent all that was queued."""
+        self._update_place()
+
+    def stopProducing(self) -> None:  # noqa: N802 - Twisted's name
+        """Know that the transport is lost."""
+        self._update_place()
+
+    def _closeConnection(self, abort: bool = False) -> None:  # noqa: FBT001, FBT002, N802 - Autobahn's name
+        super()._closeConnection(abort)
+        self._update_place()
+
+    # --- Seeing whether the client reads (see `Heartbeat`) ---
+
+    def ping(self, payload: bytes) -> None:
+        """Ask the client for a pong with this payload."""
+        if self.state == OPEN:
+            self._expected_pong = payload
+            if not (self.is_direct and self.write(bytes((0x89, len(payload))) + payload)):
+                self.sendPing(payload)
+
+    def onPong(self, payload: bytes) -> None:  # noqa: N802 - Autobahn's name
+        """Know that the client has read all that was written before the ping."""
+        if payload == self._expected_pong:
+            self._expected_pong = None
+            self._pause(paused=False)
+
+    def pause_if_silent(self) -> None:
+        """Write no more frames to a client that owes a pong, until it comes."""
+        if self._expected_pong is not None:
+            self._pause(paused=True)
+
+    def end_if_silent(self) -> None:
+        """Cut off a client that owes a pong."""
+        if self._expected_pong is not None:
+            self.dropConnection(abort=True)
+
+    def _pause(self, *, paused: bool) -> None:
+        if paused != self._paused:
+            self._paused = paused
+            self._update_place()
