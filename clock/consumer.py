@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 class ClockConsumer(AsyncConsumer):
     """One client of `/ws/clock/`, and a member of the fan-out.
 
-    It has no channel of its own and no task that waits for ticks. Where the server offers a way to write straight to the
-    socket, that is its member. Elsewhere a frame goes out through `websocket.send`, one at a time: while one is under
-    way, the client misses those that come.
+    It has no channel of its own and no task that waits for ticks. Where the server offers a member that writes straight
+    to the socket, that takes its place. Elsewhere a frame goes out through `websocket.send`, one at a time: while one
+    is under way, the client misses those that come.
     """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -20,7 +20,7 @@ MESSAGE_TYPE: Final = "clock.tick"
 RATES: Final = (100, 50, 25, 20, 10, 5, 2, 1)
 DEFAULT_RATE: Final = 100
 
-# A frame is ASCII and no longer than this, so that on the wire it is two bytes and then its text: RFC 6455, section 5.2.
+# A frame is ASCII and no longer than this, so that on the wire it is two bytes and its text: RFC 6455, section 5.2.
 MAX_FRAME_LENGTH: Final = 125
 
 # Close codes. 1001, 1012 and 1013 would say the same, but Autobahn lets an application send 1000 and 3000 to 4999 only.

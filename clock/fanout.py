@@ -3,8 +3,8 @@
 Only the newest tick counts. A round is finished before the next begins, so that nobody starves; what came meanwhile is
 dropped, but for the newest. A member that cannot take a frame misses it. There is no queue and no backpressure.
 
-A frame costs what the kernel takes for one `send`, and next to nothing more. So the loop calls the sockets' own `send`,
-out of a list. Where something is in the way of a frame, the member's place in that list holds `NOWHERE` until it is gone.
+A frame costs what the kernel takes for one `send`, and little more. So the loop calls the sockets' own `send`, out of a
+list. While something is in the way of a member's frames, its place in that list holds `NOWHERE`.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ Write = Callable[[bytes], int]
 # Takes every frame whole, and that is the end of it.
 NOWHERE: Final[Write] = len
 
-# The ASGI extension by which a server offers a `Member` for a connection: `scope["extensions"][DIRECT_WRITE]["member"]`.
+# The ASGI extension by which a server offers a `Member`: `scope["extensions"][DIRECT_WRITE]["member"]`.
 DIRECT_WRITE: Final = "tournament.direct_write"
 
 # Seconds of a round after which the event loop gets its turn: for handshakes, pongs and pages.
@@ -150,15 +150,11 @@ class FanOut:
             for write in batch:
                 try:
                     sent = write(frame)
-                except BlockingIOError:
-                    continue
                 except OSError as error:
-                    for member in self._members_of(write):
-                        member.fail(error)
+                    self._fail(write, error)
                 else:
                     if sent != whole:
-                        for member in self._members_of(write):
-                            member.finish(frame[sent:])
+                        self._finish(write, frame[sent:])
             if self._now() >= end:
                 self._go_on_later()
                 return
@@ -178,6 +174,15 @@ class FanOut:
         self._rounds += 1
         first = self._rounds % len(due)
         return chain.from_iterable(cohort.walk(self._rounds) for cohort in due[first:] + due[:first])
+
+    def _fail(self, write: Write, error: OSError) -> None:
+        if not isinstance(error, BlockingIOError):  # that is no failure: the client has no room, and misses the frame
+            for member in self._members_of(write):
+                member.fail(error)
+
+    def _finish(self, write: Write, rest: bytes) -> None:
+        for member in self._members_of(write):
+            member.finish(rest)
 
     def _members_of(self, write: Write) -> list[Member]:
         """Return whose function this is: nobody's, if they have just left. Slow, and seldom needed."""

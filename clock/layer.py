@@ -1,8 +1,8 @@
 """The channel layer: that of channels_redis, and a shorter way to hear a group.
 
-Between Redis and whoever hears there is a parser, and no queue, task, timer or retry: a tick takes one turn of the event
-loop instead of three, and half the time. A lost connection is said at once, where channels_redis logs a traceback, sleeps
-a second, and then hands over all that has queued.
+Between Redis and whoever hears there is a parser, and no queue, task, timer or retry: a tick takes one turn of the
+event loop instead of three, and half the time. A lost connection is said at once, where channels_redis logs a
+traceback, sleeps a second, and then hands over all that has queued.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """`/clock/now`: the time as JSON.
 
-A page asks for it again and again, and a thousand pages ask at once when a worker has died. So it is an ASGI application
-of its own, beside Django's request cycle and not within.
+A page asks for it again and again, and a thousand pages ask at once when a worker has died. So it is an ASGI
+application of its own, beside Django's request cycle and not within.
 """
 
 import json

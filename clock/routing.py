@@ -46,7 +46,7 @@ class StreamRouter:
 
 
 def own_host(headers: Headers) -> tuple[str, str] | None:
-    """Return the domain and port of the Host that a request names, or None if it is not among `DJANGO_ALLOWED_HOSTS`."""
+    """Return the domain and port of a request's Host, or None if it is not among `DJANGO_ALLOWED_HOSTS`."""
     hosts = _values(headers, b"host")
     if len(hosts) == 1:
         domain, port = split_domain_port(hosts[0])

@@ -1,9 +1,8 @@
-"""A connection's own way to write: on a real socket and Twisted's real transport, with the reactor in the test's hands."""
+"""A connection's own way to write: a real socket, Twisted's real transport, and the reactor in the test's hands."""
 
 import socket
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -32,14 +31,15 @@ class Line:
             self.own, address = listener.accept()
         self.client.setblocking(False)
         self.own.setblocking(False)
+        connections: set[Connection] = set()
         self.server = SimpleNamespace(
-            connections={},
+            connections=connections,
             heartbeat=Heartbeat(6, 6),
             root_path="",
             proxy_forwarded_address_header=None,
             create_application=Mock(),
-            protocol_connected=lambda connection: self.server.connections.update({connection: {}}),
-            protocol_disconnected=lambda connection: self.server.connections.pop(connection),
+            protocol_connected=connections.add,
+            protocol_disconnected=connections.remove,
             log_action=Mock(),
         )
         factory = WebSocketFactory(self.server, reactor=self.reactor)
@@ -175,7 +175,7 @@ def test_a_client_that_does_not_read_is_bounded(line: Line) -> None:
 
 
 def test_what_the_socket_did_not_take_goes_first(line: Line) -> None:
-    """The rest of a frame that was taken in part goes through the transport, and until then the client misses frames."""
+    """The rest of a frame that was taken in part goes through the transport; until then the client misses frames."""
     line.open()
     large = b"\x82\x7f" + (1 << 23).to_bytes(8, "big") + bytes(1 << 23)
     assert line.connection.write(large)

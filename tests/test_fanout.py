@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 
@@ -231,7 +232,7 @@ async def test_a_round_gives_the_event_loop_its_turn() -> None:
     while any(not member.got for member in members):
         await asyncio.sleep(0)
         turns.append(machine.now)
-    slices = [after - before for before, after in zip(turns, turns[1:], strict=False)]
+    slices = [after - before for before, after in pairwise(turns)]
     assert max(slices) < SLICE + BATCH * 20e-6
     assert len(slices) >= 1000 * 20e-6 / SLICE
 
@@ -263,9 +264,9 @@ async def test_nobody_is_always_last() -> None:
 async def test_an_overloaded_worker_treats_all_alike() -> None:
     """Where a round takes two ticks, each gets every other tick and the gaps are no wider than that."""
     fan_out, members, machine = await slow_crowd(800, seconds_a_frame=25e-6)
-    times: dict[int, list[float]] = {id(member): [] for member in members}
-    for member in members:
-        member.on_write = lambda own=times[id(member)]: (machine.work(), own.append(machine.now))  # type: ignore[misc]
+    times: list[list[float]] = [[] for _ in members]
+    for member, own in zip(members, times, strict=True):
+        member.on_write = lambda own=own: (machine.work(), own.append(machine.now))  # type: ignore[misc]
     for number in range(100):
         while machine.now < number * 0.010:
             if fan_out._scheduled:
@@ -274,8 +275,8 @@ async def test_an_overloaded_worker_treats_all_alike() -> None:
                 machine.now = number * 0.010
         fan_out.send(tick(number))
     await settle()
-    counts = {len(own) for own in times.values()}
+    counts = {len(own) for own in times}
     assert max(counts) - min(counts) <= 1
     assert min(counts) >= 48
-    gaps = [after - before for own in times.values() for before, after in zip(own, own[1:], strict=False)]
+    gaps = [after - before for own in times for before, after in pairwise(own)]
     assert max(gaps) < 0.042

@@ -75,11 +75,7 @@ def test_nobody_can_know_a_ping_without_reading_it() -> None:
 
 
 def test_who_does_not_answer_is_paused_and_then_ended() -> None:
-    """
-    0 s  ping
-    2 s  no more frames
-    6 s  ended, and not pinged again
-    """  # noqa: D212, D415 - a timeline
+    """Pinged at 0 s, without frames from 2 s on, and ended at 6 s."""
     heartbeat = Heartbeat(6, 6)
     silent, other = Client(answers=False), Client()
     heartbeat.join(silent)

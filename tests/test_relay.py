@@ -1,7 +1,6 @@
 """The relay: which ticks it takes, what its members get, and how it finds its way back to the ticks."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 

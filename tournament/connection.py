@@ -28,8 +28,8 @@ Place = Callable[["Connection", Write], None]
 class Connection(WebSocketProtocol):
     """One WebSocket connection."""
 
-    # The options that Autobahn copies from the factory to each connection and prints for a log that nobody reads: 40 % of
-    # what a connection costs. Here they are in the class instead, see `with_options_of`.
+    # The options that Autobahn copies from the factory to each connection, and prints for a log that nobody reads: that
+    # is 40 % of what a connection costs. Here they are in the class instead, see `with_options_of`.
     CONFIG_ATTRS: Final[tuple[str, ...]] = ()
 
     @classmethod
@@ -58,8 +58,8 @@ class Connection(WebSocketProtocol):
         # Over TLS the transport is another, and what is written straight to the socket would not be encrypted.
         if isinstance(transport, tcp.Server) and not transport.TLS:
             self._send = transport.socket.send
-            # Until here it was an HTTP channel's, which refers to its request and is referred to by it. Parted, both are
-            # gone at once; otherwise a crowd's would wait for the collector.
+            # Until here it was an HTTP channel's, which refers to its request and is referred to by it. Parted, both
+            # are gone at once; a crowd's would wait for the collector.
             if transport.producer is not None:
                 self.factory.reactor.callLater(0, transport.producer.requests.clear)
                 transport.unregisterProducer()
@@ -75,12 +75,12 @@ class Connection(WebSocketProtocol):
         return super().onConnect(request)
 
     def onOpen(self) -> None:  # noqa: N802 - Autobahn's name
-        """Begin to look whether the client is there, and forget what it said in the handshake: kilobytes, with a browser."""
+        """Begin to look whether the client is there, and forget its handshake: kilobytes, with a browser."""
         super().onOpen()
         self.server.heartbeat.join(self)
         self.http_request_data = b""
         self.http_headers = self.request.headers = {}
-        self.clean_headers = []
+        self.clean_headers: list[tuple[bytes, bytes]] = []
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
         """Read what has come, without the line for a log that Autobahn composes before."""

@@ -60,7 +60,8 @@ class Server(DaphneServer):
     def _start(self) -> None:
         self.ws_factory.protocol = Connection.with_options_of(self.ws_factory)
         loop = asyncio.get_event_loop()
-        self._beating = loop.create_task(self.heartbeat.run(), name="heartbeat")
+        if self.ping_interval > 0:
+            self._beating = loop.create_task(self.heartbeat.run(), name="heartbeat")
         self._lifespan = loop.create_task(self._live(), name="lifespan")
         self._lifespan_messages.put_nowait({"type": "lifespan.startup"})
         # What is loaded by now is here to stay: the collector need not walk it while a tick waits.
