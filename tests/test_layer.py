@@ -3,14 +3,18 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 from fakeredis import TcpFakeServer
+from redis.asyncio import Redis
 
+from bench.stack import Broker
 from clock.contract import GROUP, Tick
 from clock.layer import TickLayer
+from clock.outage import AWAY
 from clock.relay import Relay
 from tests.conftest import Client
 from tournament.broker import free_port
@@ -88,3 +92,72 @@ async def test_what_waits_for_redis_can_be_cancelled(make_layer: Callable[[str],
         done, _ = await asyncio.wait({task}, timeout=5)
         assert done
         assert task.cancelled()
+
+
+# --- Hearing a group ---
+
+
+async def heard(layer: TickLayer, publish: Callable[[], Any], got: list[Any]) -> asyncio.Task[None]:
+    """Return a task that hears the group, and has."""
+    task = asyncio.create_task(layer.hear(GROUP, got.extend))
+    async with asyncio.timeout(10):
+        while not got:
+            await publish()
+            await asyncio.sleep(0.02)
+    return task
+
+
+async def test_what_is_no_message_is_dropped(make_layer: Callable[[str], Any], address: str) -> None:
+    """Whoever can reach Redis can publish anything; what follows is heard."""
+    layer, got = make_layer("clock"), list[Any]()
+    task = await heard(layer, lambda: layer.group_send(GROUP, {"number": 0}), got)
+    async with Redis.from_url(address) as redis:
+        for rubbish in (b"", b"\xc1", b"rubbish", bytes(100_000)):
+            await redis.publish(f"clock__group__{GROUP}", rubbish)
+    await layer.group_send(GROUP, {"number": 1})
+    async with asyncio.timeout(10):
+        while {"number": 1} not in got:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+
+
+async def test_a_lost_connection_is_said_at_once(directory: Path) -> None:
+    """By an error that means Redis is away; and it can be heard again at once."""
+    with Broker(directory) as broker:
+        layer = TickLayer(prefix="clock", hosts=[broker.url])
+        for _ in range(2):
+            got: list[Any] = []
+            task = await heard(layer, lambda: layer.group_send(GROUP, {}), got)
+            async with Redis.from_url(broker.url) as redis:
+                await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            with pytest.raises(AWAY, match="Connection lost"):
+                async with asyncio.timeout(1):
+                    await task
+        await layer.flush()
+
+
+async def test_a_subscription_that_is_refused(directory: Path) -> None:
+    """A user without the right to the channel: Redis says so, and so does the error."""
+    with Broker(directory) as broker:
+        async with Redis.from_url(broker.url) as redis:
+            await redis.execute_command("ACL", "SETUSER", "worker", "on", ">secret", "+@all", "resetchannels")
+        address = broker.url.replace("redis://", "redis://worker:secret@")
+        layer = TickLayer(prefix="clock", hosts=[address])
+        with pytest.raises(AWAY, match="NOPERM"):
+            async with asyncio.timeout(10):
+                await layer.hear(GROUP, list)
+
+
+async def test_nothing_is_left_when_it_is_cancelled(directory: Path) -> None:
+    """No connection stays open in Redis."""
+    with Broker(directory) as broker:
+        layer = TickLayer(prefix="clock", hosts=[broker.url])
+        task = await heard(layer, lambda: layer.group_send(GROUP, {}), [])
+        task.cancel()
+        await asyncio.wait({task})
+        await layer.flush()
+        async with Redis.from_url(broker.url) as redis, asyncio.timeout(10):
+            while len(await redis.client_list()) > 1:
+                await asyncio.sleep(0.01)
