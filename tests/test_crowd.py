@@ -25,9 +25,11 @@ def test_a_crowd_that_comes_at_once(worker: Worker) -> None:
     (early,) = viewers = [connect(worker.port)]
     watch(viewers, 0.5)
     before = len(early.times)
-    threads = [
-        threading.Thread(target=lambda: late.append(connect(worker.port))) for late in [viewers] for _ in range(150)
-    ]
+
+    def join_in() -> None:
+        viewers.append(connect(worker.port))
+
+    threads = [threading.Thread(target=join_in) for _ in range(150)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -93,8 +95,7 @@ def test_another_server_serves_as_well(broker: Broker, ticker: Ticker, directory
     with program:
         viewers: list[Viewer] = []
         wait_until(lambda: connects(port, viewers), "it takes connections")
-        for rate in (100, 10):
-            viewers.append(connect(port, f"/ws/clock/?rate={rate}"))
+        viewers += [connect(port, f"/ws/clock/?rate={rate}") for rate in (100, 10)]
         watch(viewers, 3)
         fast, slow = viewers[-2:]
         assert len(fast.times) > 150
