@@ -49,7 +49,7 @@ class Cohort:
 
     def __init__(self, rate: int) -> None:
         self._writes: list[Write] = []  # what is walked 100 times a second
-        self._members: list[Member | None] = []  # whose place in `writes` it is; None where they have left
+        self._members: list[Member | None] = []  # whose place in `_writes` it is; None where they left
         self._places: dict[Member, int] = {}
         self._period_ms = 1000 // rate
         self._period = -1
