@@ -56,8 +56,10 @@ class Tick(NamedTuple):
         Raises:
             BrokenContract: it is not a tick. Whoever can reach Redis can publish to the group.
         """
-        fields = message if isinstance(message, dict) else {}
-        at, frame, term, step = fields.get("at"), fields.get("frame"), fields.get("term"), fields.get("step")
+        try:
+            at, frame, term, step = message["at"], message["frame"], message["term"], message["step"]
+        except (KeyError, TypeError):
+            at = frame = term = step = None
         if not (
             type(at) is type(term) is type(step) is int
             and type(frame) is str

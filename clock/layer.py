@@ -7,7 +7,7 @@ traceback, sleeps a second, and then hands over all that has queued.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import hiredis
@@ -58,21 +58,12 @@ class TickLayer(RedisPubSubChannelLayer):
             connection = await pool.get_connection()
             # From here on what comes is ours to read. There is no other way to say so; a test holds this one.
             transport = connection._writer.transport  # noqa: SLF001
-            messages = Messages(transport.get_protocol(), lambda some: take(self._read(some)))
+            messages = Messages(transport.get_protocol(), self.deserialize, take)
             transport.set_protocol(messages)
             await connection.send_command("SUBSCRIBE", channel)
             await messages.lost
         finally:
             await pool.aclose()
-
-    def _read(self, messages: Iterable[bytes]) -> list[Any]:
-        read = []
-        for message in messages:
-            try:
-                read.append(self.deserialize(message))
-            except Exception as error:  # noqa: BLE001 - whatever the serializer makes of what anybody may publish
-                logger.debug("dropped %r: %r", message[:100], error)
-        return read
 
 
 class Messages(asyncio.Protocol):
@@ -81,9 +72,10 @@ class Messages(asyncio.Protocol):
     `lost` ends with an error when there are no more to come.
     """
 
-    def __init__(self, before: asyncio.BaseProtocol, take: Callable[[list[bytes]], None]) -> None:
+    def __init__(self, before: asyncio.BaseProtocol, deserialize: Callable[[bytes], Any], take: Take) -> None:
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._before = before  # what redis-py writes through, and waits for the end of
+        self._deserialize = deserialize
         self._take = take
         self._parser = hiredis.Reader()
 
@@ -93,7 +85,10 @@ class Messages(asyncio.Protocol):
         messages = []
         while (reply := self._parser.gets()) is not False:
             if isinstance(reply, list) and reply[0] == b"message":
-                messages.append(reply[2])
+                try:
+                    messages.append(self._deserialize(reply[2]))
+                except Exception as error:  # noqa: BLE001 - whatever the serializer makes of what anybody may publish
+                    logger.debug("dropped %r: %r", reply[2][:100], error)
             elif isinstance(reply, hiredis.ReplyError):
                 self._end(ResponseError(str(reply)))
         if messages:

@@ -23,6 +23,9 @@ FORGET_AFTER: Final = 3.0
 # Seconds without a tick after which the subscription is made anew: a link that looks open can be dead.
 SILENCE: Final = 2.0
 
+# The state in which ticks come.
+FLOWING: Final = "flowing"
+
 
 class Instant(NamedTuple):
     """What time it is: `at` in milliseconds since the Unix epoch, told by a tick that is `age` milliseconds old."""
@@ -49,7 +52,6 @@ class Relay:
         self._taken_at = 0.0
         self._highest_step = 0
         self._task: asyncio.Task[None] | None = None
-        self._deadline: asyncio.Timeout | None = None  # the end of patience with the subscription
         self._state = ""
 
     # --- The time ---
@@ -102,8 +104,7 @@ class Relay:
         while True:
             heard = self._tick
             try:
-                async with asyncio.timeout(self._silence) as self._deadline:
-                    await hear(layer, GROUP, self._take_messages)
+                await self._hear(layer)
             except TimeoutError:
                 self._enter("silent", logging.WARNING, f"no ticks for {self._silence:g} s: listening anew")
             except AWAY as error:
@@ -111,6 +112,27 @@ class Relay:
             if self._tick is not heard:
                 backoff.reset()
             await asyncio.sleep(backoff.pause())
+
+    async def _hear(self, layer: Any) -> None:
+        """Hear ticks until none has come for `silence` seconds.
+
+        Raises:
+            TimeoutError: none has.
+            RedisError, OSError: Redis is away.
+        """
+        began = self._now()
+        hearing = asyncio.create_task(hear(layer, GROUP, self._take_messages))
+        try:
+            while not hearing.done():
+                # Looked at now and then: a timer that each tick puts off would cost more than the rest of its way.
+                silent = self._now() - max(began, self._taken_at)
+                if silent >= self._silence:
+                    raise TimeoutError
+                await asyncio.wait({hearing}, timeout=self._silence - silent)
+            await hearing
+        finally:
+            hearing.cancel()
+            await asyncio.wait({hearing})
 
     def _take_messages(self, messages: list[Any]) -> None:
         """Take what has come at the same time, and have the newest tick written to the members."""
@@ -125,14 +147,8 @@ class Relay:
                     taken = tick
         if taken is not None:
             self.fan_out.send(taken)
-            self._put_off_deadline()
-            self._enter("flowing", logging.INFO, "ticks are coming")
-
-    def _put_off_deadline(self) -> None:
-        """Be patient for as long again: not put off with each tick, for a timer costs more than that."""
-        deadline, now = self._deadline, asyncio.get_running_loop().time()
-        if deadline is not None and not deadline.expired() and (deadline.when() or now) - now < 0.9 * self._silence:
-            deadline.reschedule(now + self._silence)
+            if self._state != FLOWING:
+                self._enter(FLOWING, logging.INFO, "ticks are coming")
 
     def _enter(self, state: str, level: int, message: str) -> None:
         """Log a change of state, once."""
