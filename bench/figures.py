@@ -10,7 +10,7 @@ from bench.machine import in_words
 from bench.measurement import Measurement
 from bench.plot import Series, plot
 from bench.scenarios import SIZES
-from bench.targets import Verdict
+from bench.targets import TARGETS, Verdict, judge
 
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 
@@ -76,6 +76,12 @@ def as_markdown(
             "![Lateness against the number of clients](docs/bench-lateness.svg)",
         ]
     )
+
+
+def as_markdown_again(told: dict[str, Any], titles: Mapping[str, str]) -> str:
+    """Return what the README says about the run whose `docs/bench.json` is given."""
+    measurements = [Measurement.from_json(one) for one in told["measurements"]]
+    return as_markdown(measurements, judge(TARGETS, measurements), titles, told)
 
 
 def between_markers(text: str, new: str) -> str:

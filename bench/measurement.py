@@ -1,7 +1,7 @@
 """One measurement: what one subject did in one scenario of one repetition."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
 
 from bench.load import Entry, Window
 from clock.contract import DEFAULT_RATE
@@ -95,6 +95,13 @@ class Measurement:
             if self.window.steps_back:
                 found.append(f"{self.window.steps_back} steps back")
         return ", ".join(found)
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Self:
+        """Return what `as_json` told."""
+        own = {one.name: told[one.name] for one in fields(cls)}
+        window, entry = own["window"], own["entry"]
+        return cls(**own | {"window": window and Window(**window), "entry": entry and Entry(**entry)})
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON has it, with what is computed from it."""
