@@ -13,6 +13,7 @@ from typing import Any
 import hiredis
 from channels_redis.pubsub import RedisPubSubChannelLayer
 from channels_redis.utils import create_pool
+from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
@@ -50,9 +51,7 @@ class TickLayer(RedisPubSubChannelLayer):
         Raises:
             RedisError, OSError: there is no connection, or it was lost.
         """
-        layer = self._get_layer()
-        channel = layer._get_group_channel_name(group)  # noqa: SLF001 - the names are channels_redis' own affair
-        pool = create_pool(layer._get_shard(channel).host)  # noqa: SLF001
+        channel, pool = self._channel_of(group)
         try:
             # redis-py sees to all that comes before the first message: TLS, passwords, Sentinel.
             connection = await pool.get_connection()
@@ -64,6 +63,16 @@ class TickLayer(RedisPubSubChannelLayer):
             await messages.lost
         finally:
             await pool.aclose()
+
+    def connect(self, group: str) -> Redis:
+        """Return a client of the Redis that carries a group, with a connection of its own."""
+        return Redis(connection_pool=self._channel_of(group)[1])
+
+    def _channel_of(self, group: str) -> tuple[str, Any]:
+        """Return the Redis channel of a group, and connections to where it is."""
+        layer = self._get_layer()
+        channel = layer._get_group_channel_name(group)  # noqa: SLF001 - the names are channels_redis' own affair
+        return channel, create_pool(layer._get_shard(channel).host)  # noqa: SLF001
 
 
 class Messages(asyncio.Protocol):

@@ -1,8 +1,13 @@
 """What ticker and relay make of a Redis that is away: which errors mean it, how to say so, and when to try again."""
 
+import logging
+import time
+from collections.abc import Callable
 from typing import Final
 
 from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
 
 # What a channel layer raises when Redis is away: refused, reset, timed out, loading, wrong password, too many clients.
 AWAY: Final = (RedisError, OSError)
@@ -31,3 +36,34 @@ class Backoff:
         """Return the next pause."""
         pause, self._pause = self._pause, min(self._pause * 2, self._last)
         return pause
+
+
+class Outage:
+    """Whether Redis is away: logged when it goes and when it is back, and not between.
+
+    `since` is when it went, by `now` (seconds), or None while it is there.
+    """
+
+    def __init__(self, backoff: Backoff, now: Callable[[], float] = time.monotonic) -> None:
+        self.since: float | None = None
+        self.now = now
+        self._backoff = backoff
+        self._retry_at = 0.0
+
+    def may_try(self) -> bool:
+        """Return whether it is time for an attempt."""
+        return self.since is None or self.now() >= self._retry_at
+
+    def meet(self, error: Exception) -> None:
+        """Know that an attempt has failed."""
+        if self.since is None:
+            logger.warning("Redis is away, still trying: %s", describe(error))
+            self.since = self.now()
+            self._backoff.reset()
+        self._retry_at = self.now() + self._backoff.pause()
+
+    def end(self) -> None:
+        """Know that an attempt has not."""
+        if self.since is not None:
+            logger.info("Redis is back after %.1f s", self.now() - self.since)
+            self.since = None

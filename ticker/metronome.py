@@ -37,6 +37,11 @@ class Reading(NamedTuple):
 _RUNNING_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
+def read_running_clock() -> int:
+    """Read the clock that nobody can set: nanoseconds."""
+    return time.clock_gettime_ns(_RUNNING_CLOCK)
+
+
 def read_clocks() -> Reading:
     """Read both clocks, within a tenth of a millisecond of each other unless the machine is very busy."""
     for _ in range(5):
@@ -85,17 +90,17 @@ class Metronome:
         doze: Callable[[int], Awaitable[None]] = doze,
         wait: Callable[[int], None] = wait_precisely,
     ) -> None:
-        self.step = 0
         self.count = Punctuality()
         self._clocks = clocks
         self._doze = doze
         self._wait = wait
         self.start()
 
-    def start(self) -> None:
-        """Begin from now: the next tick is the next boundary."""
+    def start(self, *, after: int = 0, step: int = 0) -> None:
+        """Begin with the next boundary; or with the next after the time `at` that is given, if that is later."""
+        self.step = step
         self._reading = self._clocks()
-        self._last = _boundary(self._reading.wall)
+        self._last = max(_boundary(self._reading.wall), after * 1_000_000)
 
     async def approach(self) -> bool:
         """Wait until 2 ms before the next tick; return whether there is time left to make something ready for it."""

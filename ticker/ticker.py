@@ -1,50 +1,37 @@
-"""The ticker: publishes each tick of the metronome to the channel layer's group, while Redis is there."""
+"""The ticker: publishes each tick of the metronome while it holds the lease, and stands by while another one does."""
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable
-from typing import Any, Final
-from zoneinfo import ZoneInfo
+from typing import Final
 
-from clock.contract import GROUP, Tick, format_frame
-from clock.outage import AWAY, Backoff, describe
+from clock.outage import AWAY
+from ticker.lease import Lease
 from ticker.metronome import Metronome
+from ticker.publisher import Publisher
+from ticker.standby import Standby
 
 logger = logging.getLogger(__name__)
+
+# Seconds between two looks whether it is the standby's turn.
+LOOK: Final = 0.02
 
 # Seconds between two lines about skipped ticks, so that a busy machine does not fill the log.
 SKIP_REPORT_INTERVAL: Final = 60.0
 
-# Seconds that Redis may take for one tick. It is worth nothing after 10 ms, but a slow answer is no reason to hang up.
-PATIENCE: Final = 1.0
-
-# A tick is rehearsed: 2 ms before it goes out, a message takes the same way to a group that nobody is in. Between two
-# ticks the processor's caches forget the code of that way, and remembering it costs 0.1 ms at the median and twice that
-# at p99 (by bench/punctuality.py, with this and without). It also finds out in time that Redis is away.
-REHEARSAL_GROUP: Final = f"{GROUP}.rehearsal"
-REHEARSAL: Final = {"type": "clock.rehearsal"}
-
 
 class Ticker:
-    """Publishes the time, and keeps time while it cannot.
+    """One of any number of tickers, of which one leads."""
 
-    There is no queue: a tick that cannot be published at once is lost, for the next one is the whole state.
-    """
-
-    def __init__(
-        self, metronome: Metronome, layer: Any, zone: ZoneInfo, *, now: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, metronome: Metronome, publisher: Publisher, lease: Lease, standby: Standby) -> None:
         self.published = 0
         self.unpublished = 0
         self._metronome = metronome
-        self._layer = layer
-        self._zone = zone
-        self._now = now
-        self._backoff = Backoff(0.05)
-        self._away_since: float | None = None
-        self._retry_at = 0.0
-        self._skips_reported = (0, now())
+        self._publisher = publisher
+        self._lease = lease
+        self._standby = standby
+        self._outage = publisher.outage
+        self._renewal: asyncio.Task[None] | None = None
+        self._skips_reported = (0, self._outage.now())
         self._stopping = False
 
     def stop(self) -> None:
@@ -52,12 +39,15 @@ class Ticker:
         self._stopping = True
 
     async def run(self) -> None:
-        """Tick until stopped; then let go of Redis and say how it went."""
-        await self._send(REHEARSAL_GROUP, REHEARSAL)  # the first use connects, which takes the time of several ticks
-        self._metronome.start()
+        """Stand by and lead in turn until stopped; then let go of Redis and say how it went."""
         while not self._stopping:
-            await self.tick_once()
-        await self._layer.flush()
+            if await self._stand_by():
+                await self._lead()
+        try:
+            await self._lease.release()  # so that another can lead at once
+        except AWAY as error:
+            logger.debug("the lease could not be released: %r", error)
+        await self._publisher.close()
         count = self._metronome.count
         logger.info(
             "stopped after %d ticks: %d published, %d not, for Redis was away or slow; "
@@ -65,48 +55,90 @@ class Ticker:
             count.ticks, self.published, self.unpublished, count.skipped, count.worst_ns / 1e6,
         )  # fmt: skip
 
+    # --- Standing by ---
+
+    async def _stand_by(self) -> bool:
+        """Listen to whoever leads; return True when the lease is taken, or False when stopped before."""
+        self._standby.listen()
+        told = taken = False
+        while not self._stopping and not taken:
+            if self._standby.is_its_turn() and self._outage.may_try():
+                taken = await self._take_lease()
+            elif self._standby.hears and not told:
+                logger.info("standing by: another ticker publishes the time")
+                told = True
+            if not taken:
+                await asyncio.sleep(LOOK)
+        await self._standby.stop()
+        return taken
+
+    async def _take_lease(self) -> bool:
+        heard = self._standby.last
+        try:
+            taken = await self._lease.take(heard.term if heard else 0)
+        except AWAY as error:
+            self._outage.meet(error)
+            return False
+        self._outage.end()
+        return taken
+
+    # --- Leading ---
+
+    async def _lead(self) -> None:
+        """Publish the time for as long as the lease is valid."""
+        self._publisher.doubt()
+        await self._publisher.rehearse()
+        self._begin()
+        logger.info("publishing the time, in %s (term %d)", self._publisher.zone.key, self._lease.term)
+        while not self._stopping and self._lease.is_valid():
+            await self.tick_once()
+        if self._renewal is not None:
+            await asyncio.wait({self._renewal})
+        if not self._stopping and self._outage.since is None:
+            logger.warning("no longer publishing: the lease ran out, for this machine or Redis stood still")
+
+    def _begin(self) -> None:
+        """Begin above the last tick that anybody published, as far as is known.
+
+        If this clock is behind that, its ticks wait. If it is far behind, one of the two clocks is wrong: that is no
+        other than a clock that was set, and `step` says so.
+        """
+        known = [tick for tick in (self._publisher.last, self._standby.last) if tick]
+        last = max(known, key=lambda tick: (tick.term, tick.step, tick.at), default=None)
+        if last is None:
+            self._metronome.start()
+        elif self._standby.is_far_behind(last.at):
+            self._metronome.start(step=last.step + 1)
+        else:
+            self._metronome.start(after=last.at, step=last.step)
+
     async def tick_once(self) -> None:
-        """Wait for one tick and publish it, or leave it unpublished while Redis is away."""
-        if await self._metronome.approach() and self._away_since is None:
-            await self._send(REHEARSAL_GROUP, REHEARSAL)
+        """Wait for one tick and publish it; or leave it, while Redis is away or if the lease has run out meanwhile."""
+        if await self._metronome.approach():
+            await self._publisher.rehearse()
             self.unpublished += self._metronome.excuse()
         at = await self._metronome.tick()
-        tick = Tick(at, format_frame(at, self._zone), step=self._metronome.step)
-        may_try = self._away_since is None or self._now() >= self._retry_at
-        if may_try and await self._send(GROUP, tick.message()):
+        if not self._lease.is_valid():
+            return
+        if await self._publisher.publish(at, self._lease.term, self._metronome.step):
             self.published += 1
-            self._succeeded()
         else:
             self.unpublished += 1
         self.unpublished += self._metronome.excuse()
+        # Now, for there is time until the next tick.
+        if self._lease.is_due() and (self._renewal is None or self._renewal.done()):
+            self._renewal = asyncio.create_task(self._renew(), name="renewal")
         self._report_skips()
 
-    async def _send(self, group: str, message: dict[str, Any]) -> bool:
-        """Send to a group and return whether Redis took it."""
+    async def _renew(self) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
-                await self._layer.group_send(group, message)
+            await self._lease.extend()
         except AWAY as error:
-            self._failed(error)
-            return False
-        return True
-
-    def _failed(self, error: Exception) -> None:
-        if self._away_since is None:
-            logger.warning("Redis is away, still keeping time: %s", describe(error))
-            self._away_since = self._now()
-            self._backoff.reset()
-        self._retry_at = self._now() + self._backoff.pause()
-
-    def _succeeded(self) -> None:
-        if self._away_since is not None:
-            logger.info("Redis is back after %.1f s: publishing again", self._now() - self._away_since)
-            self._away_since = None
-        elif self.published == 1:
-            logger.info("publishing the time, in %s", self._zone.key)
+            self._publisher.doubt()
+            self._outage.meet(error)
 
     def _report_skips(self) -> None:
         (reported, since), skipped = self._skips_reported, self._metronome.count.skipped
-        if skipped > reported and self._now() - since >= SKIP_REPORT_INTERVAL:
+        if skipped > reported and self._outage.now() - since >= SKIP_REPORT_INTERVAL:
             logger.warning("skipped %d ticks since the last such line, for the machine stalled", skipped - reported)
-            self._skips_reported = (skipped, self._now())
+            self._skips_reported = (skipped, self._outage.now())

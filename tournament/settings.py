@@ -29,6 +29,11 @@ CLOCK_NAMESPACE = environment.text(
 # The zone the time is told in. Only the ticker formats it; give workers the same, for the page says its name.
 CLOCK_TIME_ZONE = environment.time_zone("CLOCK_TIME_ZONE", "UTC")
 
+# Milliseconds by which a ticker's clock may be off that of the one that leads; beyond, it leads only if no other does.
+CLOCK_MAX_STANDBY_OFFSET = environment.number(
+    "CLOCK_MAX_STANDBY_OFFSET", 250, least=1, most=3_600_000, unit="milliseconds"
+)
+
 # Further origins whose pages may open the stream; the clock's own page always may.
 CLOCK_ALLOWED_ORIGINS = environment.origins("CLOCK_ALLOWED_ORIGINS", "")
 

@@ -7,15 +7,23 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from clock.contract import GROUP
+from clock.outage import Backoff, Outage
+from ticker.lease import Lease
 from ticker.metronome import Metronome
+from ticker.publisher import Publisher
+from ticker.standby import Standby
 from ticker.ticker import Ticker
+
+# Seconds between two attempts to reach Redis, at most.
+LONGEST_PAUSE = 0.25
 
 
 class Command(BaseCommand):
-    """`python manage.py ticker`: the one process that publishes the time."""
+    """`python manage.py ticker`: publishes the time, or stands by while another one does."""
 
     requires_system_checks = ()  # they are about pages, which the ticker has none of
-    help = "Publish the time to every worker, 100 times a second, until SIGTERM or Ctrl-C."
+    help = "Publish the time to every worker, 100 times a second, or stand by for it, until SIGTERM or Ctrl-C."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Run until told to stop; then exit with 0."""
@@ -23,7 +31,11 @@ class Command(BaseCommand):
 
 
 async def _run() -> None:
-    ticker = Ticker(Metronome(), get_channel_layer(), settings.CLOCK_TIME_ZONE)
+    layer = get_channel_layer()
+    lease = Lease(lambda: layer.connect(GROUP), settings.CLOCK_NAMESPACE)
+    standby = Standby(layer, settings.CLOCK_MAX_STANDBY_OFFSET)
+    publisher = Publisher(layer, settings.CLOCK_TIME_ZONE, Outage(Backoff(0.05, LONGEST_PAUSE)))
+    ticker = Ticker(Metronome(), publisher, lease, standby)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ticker.stop)
