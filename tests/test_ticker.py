@@ -11,6 +11,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,10 +21,12 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, ConnectionEr
 from bench.stack import Broker, Program, Ticker, wait_until
 from bench.subscriber import CHANNEL, Subscriber
 from clock.contract import GROUP, Tick
-from clock.outage import describe
+from clock.outage import Backoff, Outage, describe
 from tests.machine import MS, SECOND, Machine
 from ticker import ticker as module
-from ticker.ticker import REHEARSAL_GROUP
+from ticker.lease import Lease
+from ticker.publisher import PATIENCE, REHEARSAL_GROUP, Publisher
+from ticker.standby import Standby
 
 
 class Layer:
@@ -43,25 +46,76 @@ class Layer:
         """Let go."""
         self.flushed = True
 
+    def ticks(self) -> list[Tick]:
+        """Return the ticks that came."""
+        return [Tick.from_message(message) for group, message in self.sent if group == GROUP]
+
     def times(self) -> list[int]:
-        """Return the times of the ticks that came."""
-        return [Tick.from_message(message).at for group, message in self.sent if group == GROUP]
+        """Return their times."""
+        return [tick.at for tick in self.ticks()]
+
+
+class Permit(Lease):
+    """A lease that needs no Redis: it is taken if it is free, and lasts until it is withdrawn."""
+
+    def __init__(self) -> None:
+        super().__init__(Mock(side_effect=AssertionError), "clock")
+        self.term = 1
+        self.valid = True
+        self.free = True
+        self.extended = 0
+
+    def is_valid(self) -> bool:
+        """Return whether it has not been withdrawn."""
+        return self.valid
+
+    def is_due(self) -> bool:
+        """Never: there is nothing to extend."""
+        return False
+
+    async def take(self, heard_term: int) -> bool:
+        """Take it, with a term above all that are known."""
+        if self.free:
+            self.valid, self.term = True, max(self.term, heard_term) + 1
+        return self.free
+
+    async def release(self) -> None:
+        """Let it go."""
+        self.valid = False
 
 
 class Rig:
-    """A ticker on a machine and a layer that do as they are told."""
+    """A ticker that leads, on a machine and a layer that do as they are told."""
 
     def __init__(self) -> None:
         self.machine = Machine()
         self.layer = Layer()
-        self.ticker = module.Ticker(
-            self.machine.metronome(), self.layer, ZoneInfo("UTC"), now=lambda: self.machine.running / SECOND
-        )
+        self.lease = Permit()
+
+        def now() -> float:
+            return self.machine.running / SECOND
+
+        def wall() -> float:
+            return self.machine.wall / SECOND
+
+        self.outage = Outage(Backoff(0.05, 1.0), now)
+        self.standby = Standby(self.layer, 250, wall=wall, now=now)
+        publisher = Publisher(self.layer, ZoneInfo("UTC"), self.outage)
+        self.ticker = module.Ticker(self.machine.metronome(), publisher, self.lease, self.standby)
 
     async def tick(self, count: int) -> None:
         """Let it tick so many times."""
         for _ in range(count):
             await self.ticker.tick_once()
+
+    async def lead_after(self, heard: Tick) -> list[Tick]:
+        """Let it hear a tick and then lead; return the first three ticks it publishes."""
+        self.standby.take([heard.message()])
+        await self.lease.take(heard.term)
+        before = len(self.layer.ticks())
+        self.layer.before = lambda _group: self.ticker.stop() if len(self.layer.ticks()) >= before + 2 else None
+        await self.ticker._lead()
+        return self.layer.ticks()[before:]
 
     def fail(self, error: Exception) -> None:
         """Have the layer raise from now on."""
@@ -79,7 +133,7 @@ async def test_every_tick_is_published_with_its_frame() -> None:
     assert rig.layer.times() == [1_795_351_680_010, 1_795_351_680_020, 1_795_351_680_030]
     message = rig.layer.sent[-1][1]
     assert json.loads(message["frame"]) == {"message": "2026-11-22 12:48:00.03", "at": 1_795_351_680_030}
-    assert (message["term"], message["step"]) == (0, 0)
+    assert (message["term"], message["step"]) == (1, 0)
     assert (rig.ticker.published, rig.ticker.unpublished) == (3, 0)
 
 
@@ -103,6 +157,53 @@ async def test_when_the_clock_is_set_the_ticks_say_so() -> None:
     assert [message["step"] for group, message in rig.layer.sent if group == GROUP] == [0, 1, 1]
 
 
+# --- Leading ---
+
+
+async def test_without_the_lease_nothing_is_published() -> None:
+    """It is looked at when the tick is due, and not before: a process that was suspended finds out in time."""
+    rig = Rig()
+    await rig.tick(1)
+
+    def withdraw() -> None:
+        rig.lease.valid = False
+
+    rig.machine.after(5 * MS, withdraw)
+    await rig.tick(1)
+    assert len(rig.layer.times()) == 1
+
+
+@pytest.mark.parametrize("offset_ms", [-30, 0, 30])
+async def test_a_standby_goes_on_above_what_it_heard(offset_ms: int) -> None:
+    """Whether its clock is behind the leader's or ahead; with the next term and the same step."""
+    rig = Rig()
+    at = (rig.machine.wall // MS + offset_ms) // 10 * 10
+    ticks = await rig.lead_after(Tick(at, "heard", term=7, step=2))
+    assert [(tick.term, tick.step) for tick in ticks] == [(8, 2)] * 3
+    assert [tick.at - ticks[0].at for tick in ticks] == [0, 10, 20]
+    assert ticks[0].at == max(at, 1_795_351_680_000) + 10
+
+
+async def test_a_clock_that_is_far_behind_is_a_step() -> None:
+    """It cannot wait for an hour, and a time that goes back must be said to."""
+    rig = Rig()
+    ticks = await rig.lead_after(Tick(rig.machine.wall // MS + 3_600_000, "heard", term=7, step=2))
+    assert [(tick.at, tick.term, tick.step) for tick in ticks[:1]] == [(1_795_351_680_010, 8, 3)]
+
+
+async def test_who_leads_again_goes_on_above_its_own_ticks() -> None:
+    """Also where its clock was set back while it was not allowed to publish."""
+    rig = Rig()
+    await rig.tick(3)
+    rig.machine.set_wall_clock(-100 * MS)
+    ticks = await rig.lead_after(Tick(1, "long ago", term=0))
+    assert ticks[0].at == 1_795_351_680_040
+    assert ticks[0].step == 0
+
+
+# --- Redis away ---
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -114,11 +215,9 @@ async def test_when_the_clock_is_set_the_ticks_say_so() -> None:
         TimeoutError(),
     ],
 )
-async def test_while_redis_is_away_it_keeps_time_and_says_so_once(
-    error: Exception, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_while_redis_is_away_it_says_so_once(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     """A line when it goes and one when it is back, with how long it was; and the ticks go on where they should be."""
-    caplog.set_level("INFO", "ticker")
+    caplog.set_level("INFO")
     rig = Rig()
     await rig.tick(5)
     caplog.clear()
@@ -186,8 +285,8 @@ async def test_a_redis_that_does_not_answer_is_given_up() -> None:
     rig.layer.group_send = hang  # type: ignore[method-assign]
     start = time.monotonic()
     await rig.tick(1)
-    assert time.monotonic() - start >= module.PATIENCE
-    assert rig.ticker._away_since is not None
+    assert time.monotonic() - start >= PATIENCE
+    assert rig.outage.since is not None
 
 
 async def test_skips_are_reported_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
@@ -241,9 +340,9 @@ def test_redis_absent_at_the_start(directory: Path) -> None:
         broker.kill()
         ticker.wait_for_output("Redis is away")
         broker.start()
-        ticker.wait_for_output("Redis is back")
+        ticker.wait_for_output("publishing the time")
         assert ticker.running
-        assert len(ticker.output().splitlines()) == 2, ticker.output()
+        assert len(ticker.output().splitlines()) == 3, ticker.output()
 
 
 def test_redis_restarted(directory: Path) -> None:
@@ -252,12 +351,13 @@ def test_redis_restarted(directory: Path) -> None:
         ticker.wait_for_output("publishing the time")
         broker.kill()
         ticker.wait_for_output("Redis is away")
+        time.sleep(1.3)  # until its lease has run out
         broker.start()
-        ticker.wait_for_output("Redis is back")
+        ticker.wait_for_output("publishing the time", times=2)
         subscriber = Subscriber(broker.port, CHANNEL)
         wait_until(lambda: bool(subscriber.read()), "ticks")
         subscriber.close()
-        assert len(ticker.output().splitlines()) == 3, ticker.output()
+        assert len(ticker.output().splitlines()) == 4, ticker.output()
 
 
 def test_a_wrong_password(directory: Path) -> None:
