@@ -9,7 +9,7 @@ from channels.layers import InMemoryChannelLayer
 from redis.exceptions import ConnectionError
 
 from clock.contract import GROUP, Tick
-from clock.relay import FORGET_AFTER, Relay
+from clock.relay import Relay
 from tests.conftest import Client, settle
 
 # A moment that begins a second.
@@ -77,73 +77,6 @@ async def test_what_is_not_a_tick_is_dropped(relay: Relay, layer: InMemoryChanne
     await send(layer, tick(1))
     await settle()
     assert member.got == ["1"]
-
-
-# --- Which ticks are taken ---
-
-
-def taker() -> tuple[Relay, list[float]]:
-    """Return a relay that takes ticks by hand, and its clock (seconds)."""
-    now = [100.0]
-    return Relay(lambda: None, now=lambda: now[0]), now
-
-
-@pytest.mark.parametrize(
-    ("before", "tick_", "taken"),
-    [
-        (tick(5), tick(6), True),
-        (tick(5), tick(7), True),  # a gap is no reason
-        (tick(5), tick(5), False),  # twice the same
-        (tick(5), tick(4), False),  # back
-        (tick(5), tick(4, step=1), True),  # back, and the clock was set
-        (tick(5), tick(6, step=1), True),
-        (tick(5, step=1), tick(4, step=1), False),
-        (tick(5, step=2), tick(4, step=1), False),
-        (tick(5, term=2), tick(6, term=1), False),  # a ticker that was taken over from
-        (tick(5, term=2), tick(6, term=1, step=9), False),
-        (tick(5, term=2), tick(6, term=3), True),  # one that took over
-        (tick(5, term=2), tick(5, term=3), False),  # and has not heard what was told before
-        (tick(5, term=2, step=4), tick(6, term=3, step=0), True),
-    ],
-)
-def test_which_tick_is_taken(before: Tick, tick_: Tick, *, taken: bool) -> None:
-    """`at` rises strictly, unless the clock was set; and a lower term has nothing more to say."""
-    relay, _ = taker()
-    assert relay.take(before)
-    assert relay.take(tick_) is taken
-
-
-def test_two_tickers_of_one_term_are_not_told_twice() -> None:
-    """Of two that tick side by side, one of which saw the clock set, each time comes once."""
-    relay, _ = taker()
-    assert [relay.take(one) for one in (tick(1, step=1), tick(1), tick(2), tick(2, step=1), tick(3, step=1))] == [
-        True,
-        False,
-        True,
-        False,
-        True,
-    ]
-
-
-def test_after_three_seconds_any_tick_is_taken() -> None:
-    """The old order has ended: Redis was restarted empty, or a new ticker knows of no term."""
-    relay, now = taker()
-    assert relay.take(tick(500, term=7, step=3))
-    now[0] += FORGET_AFTER - 0.001
-    assert not relay.take(tick(1))
-    now[0] += 0.001
-    assert relay.take(tick(1))
-    assert not relay.take(tick(0))
-    assert relay.take(tick(0, step=1))
-
-
-def test_the_time_goes_on_between_ticks() -> None:
-    """Last tick plus what has passed since on the monotonic clock; nothing before the first."""
-    relay, now = taker()
-    assert relay.instant() is None
-    relay.take(tick(0))
-    now[0] += 0.125
-    assert relay.instant() == (START + 125, 125)
 
 
 # --- Finding the way back ---
