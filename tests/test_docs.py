@@ -17,7 +17,8 @@ SETTINGS = (ROOT / "tournament" / "settings.py").read_text()
 def test_every_setting_is_in_the_table_with_its_default() -> None:
     """No more, no less, and the default that the code has."""
     table = dict(re.findall(r"^\| `([A-Z_]+)` \| ([^|]*) \|", README, re.MULTILINE))
-    read = dict(re.findall(r'environment\.\w+\(\s*"([A-Z_]+)"(?:,\s*(?:default=)?("[^"]*"|True|False|[0-9_]+))?', SETTINGS))
+    default = r'(?:,\s*(?:default=)?("[^"]*"|True|False|[0-9_]+))?'
+    read = dict(re.findall(r'environment\.\w+\(\s*"([A-Z_]+)"' + default, SETTINGS))
     assert table.keys() == read.keys()
     words = {"False": "off", "True": "on", '""': "none", "": "random"}
     for name, default in read.items():
