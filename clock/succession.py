@@ -31,7 +31,7 @@ class Instant(NamedTuple):
 
 
 class Succession:
-    """Takes ticks or drops them, and keeps the last that was taken. `now` is in seconds, of a clock that nobody sets."""
+    """Takes ticks or drops them, and keeps the last that was taken. `now` is in seconds, and nobody sets it."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.last: Tick | None = None

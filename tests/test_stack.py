@@ -120,7 +120,7 @@ def test_the_broker_is_killed_and_comes_back(directory: Path) -> None:
         close(viewers)
         ticker.wait_for_output("Redis is back")
         worker.wait_for_output("ticks are coming", times=2)
-        assert len(ticker.output().splitlines()) == 3, ticker.output()
+        assert len(ticker.output().splitlines()) == 4, ticker.output()
         assert len(worker.output().splitlines()) == 5, worker.output()  # listening; waiting, coming; away, coming
         assert "Traceback" not in worker.output() + ticker.output()
 
