@@ -112,6 +112,15 @@ async def test_when_the_wall_clock_is_set_the_ticks_go_on_from_the_new_time(chan
     assert metronome.count.worst_ns < 10 * MS
 
 
+async def test_clocks_that_are_not_read_quite_together_bring_no_tick_too_many() -> None:
+    """Set by an hour less a nanosecond, as it looks: the next tick is due when it would have been."""
+    machine = Machine()
+    metronome = machine.metronome()
+    before = await metronome.tick()
+    machine.after(4 * MS, lambda: machine.set_wall_clock(HOUR - 1))
+    assert await metronome.tick() - before - HOUR // MS == 10
+
+
 async def test_a_clock_that_lost_a_moment_is_waited_for() -> None:
     """Set back by 4 ms, less than a tick: no step, and no boundary comes twice."""
     machine = Machine()

@@ -145,8 +145,9 @@ class Metronome:
         set_by = now.wall - before.wall - elapsed
         if abs(set_by) > TICK_NS + elapsed // SLEW_PER:
             self.step += 1
-            # As if the clock had shown the new time all along: what a stall before it swallowed still counts.
-            self._last = _boundary(self._last + set_by)
+            # As if the clock had shown the new time all along: what a stall before it swallowed still counts. Clocks
+            # that are not read quite together must not make the last tick one earlier, and the next one due at once.
+            self._last = _boundary(self._last + set_by + TOGETHER_NS)
         return now.wall
 
 
