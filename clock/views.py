@@ -1,4 +1,4 @@
-"""The pages: the clock, and whether this worker is alive."""
+"""The page."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -10,9 +10,3 @@ from django.views.decorators.http import require_safe
 async def clock(request: HttpRequest) -> HttpResponse:
     """Show the clock. The page is the same for everybody, and asks for the time itself."""
     return render(request, "clock/clock.html", {"zone": settings.CLOCK_TIME_ZONE.key})
-
-
-@require_safe
-async def healthz(_request: HttpRequest) -> HttpResponse:
-    """Say that this worker is alive, whether ticks come or not."""
-    return HttpResponse("alive\n", content_type="text/plain", headers={"Cache-Control": "no-store"})

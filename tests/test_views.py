@@ -74,20 +74,13 @@ async def test_the_root_leads_to_the_clock(async_client: AsyncClient) -> None:
     assert (response.status_code, response["Location"]) == (302, "/clock/?rate=10")
 
 
-async def test_healthz_is_well_without_ticks(async_client: AsyncClient, relay: Relay) -> None:
-    """Alive is not ready."""
-    response = await async_client.get("/healthz")
-    assert (response.status_code, response.content) == (200, b"alive\n")
-
-
-@pytest.mark.parametrize("path", ["/clock/", "/healthz"])
-async def test_nothing_is_to_be_written(async_client: AsyncClient, relay: Relay, path: str) -> None:
+async def test_nothing_is_to_be_written(async_client: AsyncClient) -> None:
     """Everything but GET and HEAD is refused."""
-    assert (await async_client.post(path)).status_code == 405
-    assert (await async_client.head(path)).status_code == 200
+    assert (await async_client.post("/clock/")).status_code == 405
+    assert (await async_client.head("/clock/")).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/clock/", "/healthz", "/"])
+@pytest.mark.parametrize("path", ["/clock/", "/"])
 async def test_an_unknown_host_is_refused(async_client: AsyncClient, path: str) -> None:
     """Under a name that is not the clock's there is nothing."""
     assert (await async_client.get(path, headers={"host": "evil.example"})).status_code == 400

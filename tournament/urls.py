@@ -1,4 +1,4 @@
-"""Which view answers which address. `/clock/now` and the streams are in asgi.py."""
+"""Which view answers which address. The pages for programs and the streams are in asgi.py."""
 
 from django.urls import path
 from django.views.generic import RedirectView
@@ -8,5 +8,4 @@ from clock import views
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="clock", query_string=True)),
     path("clock/", views.clock, name="clock"),
-    path("healthz", views.healthz, name="healthz"),
 ]

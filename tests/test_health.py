@@ -1,0 +1,77 @@
+"""`/healthz` and `/readyz`, as a load balancer asks for them."""
+
+import json
+from typing import Any
+
+import pytest
+from channels.testing import HttpCommunicator
+
+from clock.contract import Tick
+from clock.relay import Relay
+from clock.status import SERVER_STATUS, ServerStatus
+from tournament.asgi import application
+
+
+async def ask(
+    path: str, method: str = "GET", host: bytes = b"localhost", status: ServerStatus | None = None
+) -> tuple[int, dict[bytes, bytes], bytes]:
+    """Return the status, headers and body of an answer; by a server that tells its status, or does not."""
+    communicator = HttpCommunicator(application, method, path, headers=[(b"host", host)])
+    if status is not None:
+        communicator.scope["extensions"] = {SERVER_STATUS: {"status": status}}
+    answer: Any = await communicator.get_response()
+    return answer["status"], dict(answer["headers"]), answer["body"]
+
+
+async def readiness(status: ServerStatus | None = None) -> tuple[int, Any]:
+    """Return the status and the JSON of `/readyz`."""
+    code, headers, body = await ask("/readyz", status=status)
+    assert headers[b"content-type"] == b"application/json"
+    assert headers[b"cache-control"] == b"no-store"
+    return code, json.loads(body)
+
+
+async def test_alive_is_not_ready(relay: Relay) -> None:
+    """Without a tick the worker is well and shows its page, but is not to be sent viewers."""
+    code, headers, body = await ask("/healthz")
+    assert (code, headers[b"content-type"], body) == (200, b"text/plain", b"alive\n")
+    assert await readiness() == (503, {"ready": False, "reasons": ["no tick yet"]})
+
+
+async def test_ready_while_the_last_tick_is_fresh(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a second old; and ready again with the next."""
+    now = 100.0
+    monkeypatch.setattr(relay, "_now", lambda: now)
+    relay.take(Tick(0, "0"))
+    assert await readiness() == (200, {"ready": True, "reasons": []})
+    now += 0.999
+    assert await readiness() == (200, {"ready": True, "reasons": []})
+    now += 0.001
+    assert await readiness() == (503, {"ready": False, "reasons": ["no tick for 1.0 s"]})
+    now += 1.3
+    assert await readiness() == (503, {"ready": False, "reasons": ["no tick for 2.3 s"]})
+    relay.take(Tick(10, "1"))
+    assert await readiness() == (200, {"ready": True, "reasons": []})
+
+
+async def test_not_ready_while_it_drains(relay: Relay) -> None:
+    """Whatever the ticks do; all reasons are told."""
+    status = ServerStatus()
+    relay.take(Tick(0, "0"))
+    assert await readiness(status) == (200, {"ready": True, "reasons": []})
+    status.draining = True
+    assert await readiness(status) == (503, {"ready": False, "reasons": ["draining"]})
+    relay._tick = None
+    assert await readiness(status) == (503, {"ready": False, "reasons": ["no tick yet", "draining"]})
+    assert (await ask("/healthz", status=status))[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_only_under_its_own_name_and_only_to_be_read(relay: Relay, path: str) -> None:
+    """As `/clock/now`."""
+    relay.take(Tick(0, "0"))
+    code, headers, body = await ask(path, "HEAD")
+    assert (code, body) == (200, b"")
+    assert int(headers[b"content-length"]) > 0
+    assert (await ask(path, "POST"))[0] == 405
+    assert (await ask(path, host=b"evil.example"))[0] == 400
