@@ -10,6 +10,7 @@ from daphne.ws_protocol import WebSocketFactory
 from twisted.internet import tcp
 from twisted.internet.testing import MemoryReactorClock
 
+from clock.status import ServerStatus
 from tournament.connection import UNSENT_LIMIT, Connection
 from tournament.heartbeat import Heartbeat
 
@@ -35,6 +36,7 @@ class Line:
         self.server = SimpleNamespace(
             connections=connections,
             heartbeat=Heartbeat(6, 6),
+            status=ServerStatus(),
             root_path="",
             proxy_forwarded_address_header=None,
             create_application=Mock(),

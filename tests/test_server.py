@@ -214,7 +214,7 @@ def test_random_bytes(worker: Worker) -> None:
 
 def test_clients_that_vanish_are_forgotten(broker: Broker, directory: Path) -> None:
     """A hundred that hang up without a word leave no open file behind."""
-    with Worker(broker.url, directory) as worker:
+    with Worker(broker.url, directory, CLOCK_DRAIN_NOTICE="0") as worker:
         worker.wait_for_ticks()
         files = Path(f"/proc/{worker.pid}/fd")
         before = len(list(files.iterdir()))
@@ -258,7 +258,7 @@ def test_plain_daphne_serves_the_clock_too(broker: Broker, directory: Path) -> N
 @pytest.mark.parametrize("clients", [0, 3])
 def test_a_signal_ends_it(broker: Broker, directory: Path, clients: int) -> None:
     """SIGTERM: exit code 0 within seconds, no traceback, and nothing left in Redis."""
-    with Worker(broker.url, directory, CLOCK_NAMESPACE="ends") as worker:
+    with Worker(broker.url, directory, CLOCK_NAMESPACE="ends", CLOCK_DRAIN_NOTICE="0") as worker:
         viewers = [watch_from(worker.port) for _ in range(clients)]
         start = time.monotonic()
         assert worker.stop() == 0

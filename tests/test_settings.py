@@ -39,6 +39,11 @@ ROOT = Path(__file__).resolve().parent.parent
             ["", "localhost", "http://a", "valkey://a", "redis://a:port"],
             "rediss://u:p@a:1/2",
         ),
+        (
+            lambda: environment.number("X", 5, least=1, most=60, unit="seconds"),
+            ["", "0", "61", "-1", "1.5", "1e1", "+5", "five", "5 s"],
+            "60",
+        ),
         (lambda: environment.text("X", "a", pattern="[a-z]{1,3}", accepts="…"), ["", "abcd", "a\n", "A"], "abc"),
     ],
 )

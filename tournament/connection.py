@@ -10,6 +10,7 @@ from autobahn.websocket.types import ConnectionDeny
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import tcp
 
+from clock.contract import CLOSE_GOING_AWAY
 from clock.fanout import NOWHERE, Write
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Connection(WebSocketProtocol):
     def onOpen(self) -> None:  # noqa: N802 - Autobahn's name
         """Begin to look whether the client is there, and forget its handshake: kilobytes, with a browser."""
         super().onOpen()
+        self.server.status.opened += 1
         self.server.heartbeat.join(self)
         self.http_request_data = b""
         self.http_headers = self.request.headers = {}
@@ -93,7 +95,8 @@ class Connection(WebSocketProtocol):
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: FBT001, N802, N803
         """Tell the application, if the connection ever got as far as that."""
-        self.server.heartbeat.leave(self)
+        if self.server.heartbeat.leave(self):  # it was open
+            self.server.status.count_close(self.localCloseCode or self.remoteCloseCode or (1005 if wasClean else 1006))
         if self in self.server.connections:
             super().onClose(wasClean, code, reason)
 
@@ -103,6 +106,11 @@ class Connection(WebSocketProtocol):
             self.sendClose(message.get("code", 1000), message.get("reason"))
         else:
             super().handle_reply(message)
+
+    def send_away(self) -> None:
+        """Close, because the worker stops; nothing happens unless the connection is open."""
+        if self.state == OPEN:
+            self.sendClose(CLOSE_GOING_AWAY, "the worker is going away")
 
     def duration(self) -> float:
         """Return the seconds since the connection was made, whatever the wall clock does."""
@@ -220,6 +228,7 @@ class Connection(WebSocketProtocol):
     def end_if_silent(self) -> None:
         """Cut off a client that owes a pong."""
         if self._expected_pong is not None:
+            self.server.status.cut_off += 1
             self.dropConnection(abort=True)
 
     def _pause(self, *, paused: bool) -> None:

@@ -55,11 +55,12 @@ class Heartbeat:
         slot = self._slot_of[client] = next(self._next_slot)
         slot[client] = None
 
-    def leave(self, client: Client) -> None:
-        """Ping a client no more; nothing happens if it was not."""
+    def leave(self, client: Client) -> bool:
+        """Ping a client no more, and return True; or return False, if it was not pinged."""
         slot = self._slot_of.pop(client, None)
         if slot is not None:
             del slot[client]
+        return slot is not None
 
     async def run(self) -> None:
         """Take turns until cancelled."""

@@ -11,33 +11,38 @@ import asyncio
 import gc
 import logging
 import resource
+import signal
 from functools import partial
 from typing import Any, Final
 
-import uvloop
-from twisted.internet import asyncioreactor
+from tournament.reactor import install
 
 if __name__ == "__main__":
-    # Daphne takes the event loop that is installed before it is imported. This one takes 0.1 ms less for each tick.
-    asyncioreactor.install(uvloop.new_event_loop())
+    install()  # Daphne takes the reactor that is installed before it is imported
 
 # Before anything else that imports Twisted's reactor.
 from daphne.cli import CommandLineInterface
-from daphne.server import Server as DaphneServer
 
 # isort: split
 from twisted.internet import defer, reactor
 
 from clock.fanout import DIRECT_WRITE
+from clock.status import SERVER_STATUS, ServerStatus
+from tournament import settings
 from tournament.connection import Connection
+from tournament.drain import Drain
 from tournament.heartbeat import Heartbeat
 from tournament.inbox import Inbox
+from tournament.steady import SteadyServer
 
 logger = logging.getLogger("tournament.server")  # also where it is run as the main program
 
 # Connections that the kernel holds until the worker takes them. Twisted's own is 50, which a crowd that comes back at
 # once overruns; the kernel cuts it to net.core.somaxconn.
 BACKLOG: Final = 4096
+
+# What ends a worker: see `Server._stop_on`.
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 # Seconds between two pings to a client, and until it must have answered.
 PING_INTERVAL: Final = 6
@@ -47,11 +52,16 @@ PING_TIMEOUT: Final = 6
 MAX_MESSAGE_SIZE: Final = 1024
 
 
-class Server(DaphneServer):
-    """Daphne's server, with a lifespan, a heartbeat and a direct way to write."""
+class Server(SteadyServer):
+    """Daphne's server, with a lifespan, a heartbeat, a drain and a direct way to write."""
 
     def __init__(self, application: Any, endpoints: list[str], **options: Any) -> None:
-        super().__init__(application, [with_backlog(endpoint) for endpoint in endpoints], **options)
+        endpoints = [with_backlog(endpoint) for endpoint in endpoints]
+        super().__init__(application, endpoints, signal_handlers=False, **options)
+        self._ports: list[Any] = []
+        self._drain = Drain(self, settings.CLOCK_DRAIN_NOTICE, settings.CLOCK_DRAIN_SPREAD)
+        self._draining: asyncio.Task[None] | None = None
+        self.status = ServerStatus()
         self._lifespan_messages: asyncio.Queue[dict[str, str]] = asyncio.Queue()
         self._lifespan: asyncio.Task[None] | None = None
         self._beating: asyncio.Task[None] | None = None
@@ -63,10 +73,14 @@ class Server(DaphneServer):
         reactor.callWhenRunning(self._start)
         reactor.addSystemEventTrigger("before", "shutdown", self._end)
         super().run()
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # it has stopped; one more signal is not to change the exit code
 
     def _start(self) -> None:
         self.ws_factory.protocol = Connection.with_options_of(self.ws_factory)
         loop = asyncio.get_event_loop()
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, self._stop_on, number)
         if self.ping_interval > 0:
             self._beating = loop.create_task(self.heartbeat.run(), name="heartbeat")
         self._lifespan = loop.create_task(self._live(), name="lifespan")
@@ -74,6 +88,33 @@ class Server(DaphneServer):
         # What is loaded by now is here to stay: the collector need not walk it while a tick waits.
         gc.collect()
         gc.freeze()
+
+    # --- Stopping ---
+
+    def _stop_on(self, number: signal.Signals) -> None:
+        """Drain, and then stop. SIGINT, which is Ctrl-C on a terminal, hurries; and so does a second signal."""
+        if number == signal.SIGINT or self._draining is not None:
+            self._drain.hurry()
+        if self._draining is None:
+            logger.info("told to stop: draining")
+            self.status.draining = True
+            self._draining = asyncio.get_event_loop().create_task(self._drain.run(), name="drain")
+            self._draining.add_done_callback(lambda _: self.stop())
+
+    def stop_listening(self) -> None:
+        """Take no more connections."""
+        for port in self._ports:
+            port.stopListening()
+
+    def viewers(self) -> list[Connection]:
+        """Return the WebSockets that are open."""
+        return [one for one in self.connections if isinstance(one, Connection) and one.state == Connection.STATE_OPEN]
+
+    def is_idle(self) -> bool:
+        """Return whether there is no WebSocket, and no request under way."""
+        return not self.connections
+
+    # --- The application ---
 
     async def _live(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}}
@@ -97,12 +138,15 @@ class Server(DaphneServer):
 
         A WebSocket's scope has, unless it is over TLS, an extension of ours: `scope["extensions"][DIRECT_WRITE]` is
         `{"write": write, "member": member}`. `write(frame: bytes) -> bool` is `Connection.write`, for one frame to one
-        client; `member` is the connection as a `clock.fanout.Member`, for a crowd.
+        client; `member` is the connection as a `clock.fanout.Member`, for a crowd. An HTTP request's scope has one by
+        which the server tells about itself: `scope["extensions"][SERVER_STATUS]` is `{"status": status}`.
         """
         if protocol not in self.connections:
             return None
         if isinstance(protocol, Connection) and protocol.is_direct:
             scope["extensions"] = {DIRECT_WRITE: {"write": protocol.write, "member": protocol}}
+        elif scope["type"] == "http":
+            scope["extensions"] = {SERVER_STATUS: {"status": self.status}}
         scope["asgi"] = {"version": "3.0"}
         inbox = Inbox()
         application = self.application(scope, inbox.get, partial(self.handle_reply, protocol))
@@ -116,22 +160,12 @@ class Server(DaphneServer):
         details = self.connections.get(protocol)
         if details is not None and not task.cancelled() and task.exception() is None:
             details.pop("application_instance", None)
-            self._forget_if_over(protocol)
-
-    def protocol_disconnected(self, protocol: Any) -> None:
-        """Forget a connection or request that is over. Daphne keeps each for a second, and a crowd is thousands."""
-        if protocol in self.connections:
-            super().protocol_disconnected(protocol)
-            self._forget_if_over(protocol)
-
-    def _forget_if_over(self, protocol: Any) -> None:
-        details = self.connections[protocol]
-        if "disconnected" in details and "application_instance" not in details:
-            del self.connections[protocol]
+            self.forget_if_over(protocol)
 
     def listen_success(self, port: Any) -> None:
         """Say where the clock is to be seen."""
         super().listen_success(port)
+        self._ports.append(port)
         address = port.getHost()
         if hasattr(address, "port"):
             host = f"[{address.host}]" if ":" in address.host else address.host

@@ -40,6 +40,12 @@ CLOCK_ALLOWED_ORIGINS = environment.origins("CLOCK_ALLOWED_ORIGINS", "")
 # Whether a client that sends no Origin may open the stream: programs do not, browsers always do.
 CLOCK_ALLOW_MISSING_ORIGIN = environment.switch("CLOCK_ALLOW_MISSING_ORIGIN", default=False)
 
+# Seconds that a worker which was told to stop goes on, not ready, so that every load balancer has noticed.
+CLOCK_DRAIN_NOTICE = environment.number("CLOCK_DRAIN_NOTICE", 5, least=0, most=3600, unit="seconds")
+
+# Seconds over which it then sends its viewers away.
+CLOCK_DRAIN_SPREAD = environment.number("CLOCK_DRAIN_SPREAD", 5, least=0, most=3600, unit="seconds")
+
 # DEBUG, INFO, WARNING, ERROR or CRITICAL. At INFO a line is a change of state, never a connection or a tick.
 CLOCK_LOG_LEVEL = environment.choice("CLOCK_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 

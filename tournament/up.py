@@ -79,12 +79,12 @@ class Part:
             say(self.name, line)
 
     async def end(self) -> None:
-        """End it: by SIGTERM, and by SIGKILL if that does not do."""
+        """End it: by SIGINT, which the worker takes for a reason to hurry, and by SIGKILL if that does not do."""
         process = self._process
         if process is None or process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+            process.send_signal(signal.SIGINT)
             try:
                 await asyncio.wait_for(process.wait(), GRACE)
             except TimeoutError:
