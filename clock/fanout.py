@@ -10,6 +10,7 @@ list. While something is in the way of a member's frames, its place in that list
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 from typing import Final, Protocol
 
@@ -103,6 +104,17 @@ class Cohort:
         return [member for member, one in zip(self._members, self._writes, strict=True) if one is write and member]
 
 
+@dataclass(slots=True)
+class Counts:
+    """What has happened since the start. Nothing is counted for a frame that is written well: that would cost."""
+
+    rounds: int = 0  # ticks that were written to members
+    due: int = 0  # frames that members were to get
+    refused: int = 0  # of these: the socket had no room
+    cut: int = 0  # the socket took a part; the rest followed
+    failed: int = 0  # the connection was broken
+
+
 class FanOut:
     """Writes the newest tick to the members."""
 
@@ -113,10 +125,14 @@ class FanOut:
         self._scheduled = False
         self._frame = b""
         self._rest: Iterator[list[Write]] | None = None  # who has not had the frame of the round under way yet
-        self._rounds = 0
+        self.counts = Counts()
 
     def __len__(self) -> int:
         return sum(map(len, self._cohorts.values()))
+
+    def members_by_rate(self) -> dict[int, int]:
+        """Return how many members there are of each rate that has any."""
+        return {rate: len(cohort) for rate, cohort in self._cohorts.items()}
 
     def join(self, member: Member, rate: int) -> None:
         """Let a member have `rate` frames a second, one of the contract's `RATES`."""
@@ -168,22 +184,27 @@ class FanOut:
     def _begin(self) -> Iterator[list[Write]]:
         """Return by what to write the newest tick: from another place on each time, so that nobody is always last."""
         tick, self._newest = self._newest, None
-        self._rounds += 1
         if tick is None:
             return iter(())
-        due = [cohort.batches(self._rounds) for cohort in self._cohorts.values() if cohort.is_due(tick.at)]
+        due = [cohort for cohort in self._cohorts.values() if cohort.is_due(tick.at)]
         if not due:
             return iter(())
+        self.counts.rounds += 1
+        self.counts.due += sum(map(len, due))
         self._frame = tick.wire()
-        first = self._rounds % len(due)
-        return chain.from_iterable(due[first:] + due[:first])
+        first = self.counts.rounds % len(due)
+        return chain.from_iterable(cohort.batches(self.counts.rounds) for cohort in due[first:] + due[:first])
 
     def _fail(self, write: Write, error: OSError) -> None:
-        if not isinstance(error, BlockingIOError):  # that is no failure: the client has no room, and misses the frame
-            for member in self._members_of(write):
-                member.fail(error)
+        if isinstance(error, BlockingIOError):  # that is no failure: the client has no room, and misses the frame
+            self.counts.refused += 1
+            return
+        self.counts.failed += 1
+        for member in self._members_of(write):
+            member.fail(error)
 
     def _finish(self, write: Write, rest: bytes) -> None:
+        self.counts.cut += 1
         for member in self._members_of(write):
             member.finish(rest)
 

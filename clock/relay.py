@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 # Seconds without a tick after which the subscription is made anew: a link that looks open can be dead.
 SILENCE: Final = 2.0
 
-# The state in which ticks come.
-FLOWING: Final = "flowing"
+# What the relay does: it waits for its first tick, ticks come, none come, or Redis is away.
+WAITING, FLOWING, SILENT, AWAY_FROM_REDIS = STATES = ("waiting", "flowing", "silent", "away")
 
 
 class Relay:
@@ -40,8 +40,9 @@ class Relay:
         self._silence = silence
         self.fan_out = FanOut()
         self.succession = Succession(now)
+        self.not_ticks = 0  # messages to the group that were none
         self._task: asyncio.Task[None] | None = None
-        self._state = ""
+        self.state = ""  # one of `STATES`, once it is started
 
     def instant(self) -> Instant | None:
         """Return the time as the ticker tells it; None before the first tick."""
@@ -64,15 +65,15 @@ class Relay:
         """Hear ticks for ever: join the group, and join it anew whenever the ticks stop or Redis goes."""
         layer = self._layer()
         backoff = Backoff(0.1)
-        self._enter("waiting", logging.INFO, "waiting for the first tick")
+        self._enter(WAITING, logging.INFO, "waiting for the first tick")
         while True:
             heard = self.succession.last
             try:
                 await self._hear(layer)
             except TimeoutError:
-                self._enter("silent", logging.WARNING, f"no ticks for {self._silence:g} s: listening anew")
+                self._enter(SILENT, logging.WARNING, f"no ticks for {self._silence:g} s: listening anew")
             except AWAY as error:
-                self._enter("away", logging.WARNING, f"Redis is away: {describe(error)}")
+                self._enter(AWAY_FROM_REDIS, logging.WARNING, f"Redis is away: {describe(error)}")
             if self.succession.last is not heard:
                 backoff.reset()
             await asyncio.sleep(backoff.pause())
@@ -105,17 +106,18 @@ class Relay:
             try:
                 tick = Tick.from_message(message)
             except BrokenContract as broken:
+                self.not_ticks += 1
                 logger.debug("dropped %s", broken)
             else:
                 if self.succession.take(tick):
                     taken = tick
         if taken is not None:
             self.fan_out.send(taken)
-            if self._state != FLOWING:
+            if self.state != FLOWING:
                 self._enter(FLOWING, logging.INFO, "ticks are coming")
 
     def _enter(self, state: str, level: int, message: str) -> None:
         """Log a change of state, once."""
-        if state != self._state:
-            self._state = state
+        if state != self.state:
+            self.state = state
             logger.log(level, message)

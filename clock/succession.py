@@ -23,6 +23,11 @@ PERSUADED_AFTER: Final = 1.0
 WINDOW: Final = 60.0
 
 
+# Why a tick is dropped.
+NOT_ABOVE: Final = "not above the last"
+OLD: Final = "old"
+
+
 class Instant(NamedTuple):
     """What time it is: `at` in milliseconds since the Unix epoch, told by a tick that is `age` milliseconds old."""
 
@@ -35,6 +40,8 @@ class Succession:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.last: Tick | None = None
+        self.taken = 0
+        self.dropped = {NOT_ABOVE: 0, OLD: 0}
         self._now = now
         self.taken_at = 0.0  # when the last was taken
         self._highest_step = 0
@@ -63,13 +70,16 @@ class Succession:
         ):
             self._lateness = Lateness()  # how late this is cannot be told by what came before
         elif not forgotten and (tick.term < last.term or tick.at <= last.at):
+            self.dropped[NOT_ABOVE] += 1
             return False
         if self._is_old(now, tick):
+            self.dropped[OLD] += 1
             return False
         # Each term counts the steps of its own clock.
         goes_on = last is not None and tick.term == last.term
         self._highest_step = max(tick.step, self._highest_step) if goes_on else tick.step
         self.last, self.taken_at = tick, now
+        self.taken += 1
         return True
 
     def _is_old(self, now: float, tick: Tick) -> bool:

@@ -11,12 +11,15 @@ pages = get_asgi_application()  # before what follows, which needs Django to be 
 from clock.consumer import ClockConsumer  # noqa: E402
 from clock.health import healthz, readyz  # noqa: E402
 from clock.lifespan import lifespan  # noqa: E402
+from clock.metrics import metrics  # noqa: E402
 from clock.now import now  # noqa: E402
 from clock.routing import PageRouter, StreamRouter  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": PageRouter({"/clock/now": now, "/healthz": healthz, "/readyz": readyz}, otherwise=pages),
+        "http": PageRouter(
+            {"/clock/now": now, "/healthz": healthz, "/readyz": readyz, "/metrics": metrics}, otherwise=pages
+        ),
         "websocket": StreamRouter({"/ws/clock/": ClockConsumer.as_asgi()}),
         "lifespan": lifespan,
     }

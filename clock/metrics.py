@@ -1,0 +1,92 @@
+"""`/metrics`: what Prometheus asks a worker.
+
+All of it is read when it is asked for. Nothing is counted for each frame, and for each tick only what is free.
+"""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any, Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from clock.apps import worker_relay
+from clock.contract import RATES
+from clock.fanout import FanOut
+from clock.health import reasons_against
+from clock.page import Answer, page
+from clock.relay import STATES, Relay
+from clock.status import COUNTED_CODES, ServerStatus, server_status
+
+# CPU, memory, open files, start: from /proc, so on Linux alone.
+_PROCESS: Final = ProcessCollector(registry=None)
+
+
+@page
+def metrics(scope: Any) -> Answer:
+    """Tell how this worker is, in Prometheus' text format."""
+    registry = CollectorRegistry()
+    registry.register(Metrics(worker_relay(), server_status(scope), is_ready=not reasons_against(scope)))
+    registry.register(_PROCESS)
+    return Answer(HTTPStatus.OK, generate_latest(registry), CONTENT_TYPE_LATEST.encode())
+
+
+class Metrics(Collector):
+    """The figures of one worker; those of its server where it tells them."""
+
+    def __init__(self, relay: Relay, status: ServerStatus | None, *, is_ready: bool) -> None:
+        self._relay = relay
+        self._status = status
+        self._is_ready = is_ready
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each with its present value."""
+        yield GaugeMetricFamily("clock_ready", "Whether /readyz says so.", value=self._is_ready)
+        yield from _of_relay(self._relay)
+        yield from _of_fan_out(self._relay.fan_out)
+        if self._status is not None:
+            yield from _of_server(self._status)
+
+
+def _of_relay(relay: Relay) -> Iterator[Metric]:
+    state = GaugeMetricFamily("clock_relay_state", "What the relay does: 1 for its state.", labels=["state"])
+    for name in STATES:
+        state.add_metric([name], relay.state == name)
+    yield state
+    succession = relay.succession
+    yield CounterMetricFamily("clock_ticks_taken", "Ticks that were taken as the newest.", value=succession.taken)
+    dropped = CounterMetricFamily("clock_ticks_dropped", "Messages that were not.", labels=["reason"])
+    for reason, count in (succession.dropped | {"not a tick": relay.not_ticks}).items():
+        dropped.add_metric([reason], count)
+    yield dropped
+    last, instant = succession.last, relay.instant()
+    if last is not None and instant is not None:
+        yield GaugeMetricFamily("clock_last_tick_age_seconds", "Since the last tick came.", value=instant.age / 1000)
+        yield GaugeMetricFamily("clock_last_tick_timestamp_seconds", "What it told.", value=last.at / 1000)
+        yield GaugeMetricFamily("clock_term", "Rises when another ticker takes over.", value=last.term)
+        yield GaugeMetricFamily("clock_step", "Rises when the ticker's wall clock was set.", value=last.step)
+
+
+def _of_fan_out(fan_out: FanOut) -> Iterator[Metric]:
+    counts, by_rate = fan_out.counts, fan_out.members_by_rate()
+    members = GaugeMetricFamily("clock_members", "Clients that get frames, by frames a second.", labels=["rate"])
+    for rate in RATES:
+        members.add_metric([str(rate)], by_rate.get(rate, 0))
+    yield members
+    # Of the ticks taken, those that are no round gave way to a newer one before their turn.
+    yield CounterMetricFamily("clock_rounds", "Ticks that were written to the members.", value=counts.rounds)
+    yield CounterMetricFamily("clock_frames_due", "Frames that members were to get.", value=counts.due)
+    yield CounterMetricFamily("clock_frames_refused", "Of these, missed: no room in the socket.", value=counts.refused)
+    yield CounterMetricFamily("clock_frames_cut", "Taken in part; the rest followed.", value=counts.cut)
+    yield CounterMetricFamily("clock_frames_failed", "Lost: the connection was broken.", value=counts.failed)
+
+
+def _of_server(status: ServerStatus) -> Iterator[Metric]:
+    yield GaugeMetricFamily("clock_draining", "Whether the worker was told to stop.", value=status.draining)
+    yield CounterMetricFamily("clock_websockets_opened", "WebSockets that were accepted.", value=status.opened)
+    closed = CounterMetricFamily("clock_websockets_closed", "Of these, closed, by close code.", labels=["code"])
+    for code in (*COUNTED_CODES, None):
+        closed.add_metric(["other" if code is None else str(code)], status.closed[code])
+    yield closed
+    yield CounterMetricFamily("clock_heartbeat_cut_off", "Of these, for an overdue pong.", value=status.cut_off)

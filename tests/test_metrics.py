@@ -1,0 +1,154 @@
+"""`/metrics`, as Prometheus reads it."""
+
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from channels.testing import HttpCommunicator
+from prometheus_client.parser import text_string_to_metric_families
+
+from bench.stack import Broker, Ticker, Worker, wait_until
+from bench.viewers import connect, watch
+from clock.contract import Tick
+from clock.relay import Relay
+from clock.status import SERVER_STATUS, ServerStatus
+from tests.conftest import Client
+from tournament.asgi import application
+
+Samples = dict[tuple[str, ...], float]
+
+
+def samples(text: str) -> Samples:
+    """Return each sample's value by its name and the values of its labels."""
+    found = {}
+    for family in text_string_to_metric_families(text):
+        assert family.documentation
+        for sample in family.samples:
+            found[sample.name, *sample.labels.values()] = sample.value
+    return found
+
+
+async def ask(status: ServerStatus | None = None) -> Samples:
+    """Return what is told, by a server that tells about itself or does not."""
+    communicator = HttpCommunicator(application, "GET", "/metrics", headers=[(b"host", b"localhost")])
+    if status is not None:
+        communicator.scope["extensions"] = {SERVER_STATUS: {"status": status}}
+    answer: Any = await communicator.get_response()
+    assert answer["status"] == 200
+    assert dict(answer["headers"])[b"content-type"].startswith(b"text/plain; version=")
+    return samples(answer["body"].decode())
+
+
+async def test_before_the_first_tick(relay: Relay) -> None:
+    """What is not known is not there."""
+    told = await ask()
+    assert told["clock_ready",] == 0
+    assert told["clock_ticks_taken_total",] == 0
+    assert ("clock_last_tick_age_seconds",) not in told
+    assert ("clock_term",) not in told
+    assert ("clock_draining",) not in told
+
+
+async def test_the_ticks(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken, dropped and why, and what the last one said."""
+    now = 100.0
+    monkeypatch.setattr(relay, "_now", lambda: now)
+    relay._take_messages([Tick(at, "x", 7, 3).message() for at in (1000, 1010, 1010, 1000)])
+    relay._take_messages(["what?", {}, None])
+    now += 0.25
+    told = await ask()
+    assert told["clock_ready",] == 1
+    assert told["clock_ticks_taken_total",] == 2
+    assert told["clock_ticks_dropped_total", "not above the last"] == 2
+    assert told["clock_ticks_dropped_total", "not a tick"] == 3
+    assert told["clock_last_tick_age_seconds",] == 0.25
+    assert told["clock_last_tick_timestamp_seconds",] == 1.01
+    assert (told["clock_term",], told["clock_step",]) == (7, 3)
+    assert told["clock_relay_state", "flowing"] == 1
+    assert told["clock_relay_state", "away"] == 0
+
+
+async def test_the_members(relay: Relay) -> None:
+    """By their rate, and what became of their frames."""
+
+    def refuse(_frame: bytes) -> int:
+        raise BlockingIOError
+
+    def fail(_frame: bytes) -> int:
+        raise ConnectionResetError
+
+    writes = [None, refuse, fail, lambda _frame: 1]
+    for write in writes:
+        relay.fan_out.join(client := Client(), 100)
+        if write is not None:
+            client.write_by(write)
+    relay.fan_out.join(Client(), 1)
+    for at in (1000, 1010):
+        relay.fan_out.send(Tick(at, "x"))
+    told = await ask()
+    assert [told["clock_members", rate] for rate in ("100", "50", "1")] == [4, 0, 1]
+    assert told["clock_rounds_total",] == 2
+    assert told["clock_frames_due_total",] == 9
+    assert told["clock_frames_refused_total",] == 2
+    assert told["clock_frames_cut_total",] == 2
+    assert told["clock_frames_failed_total",] == 2
+
+
+async def test_the_server(relay: Relay) -> None:
+    """What a client may send as a close code has no say in how many series there are."""
+    status = ServerStatus()
+    status.draining = True
+    status.opened, status.cut_off = 9, 1
+    for code in (1006, 4012, 4012, 3000, 3001, 4999):
+        status.count_close(code)
+    told = await ask(status)
+    assert told["clock_draining",] == 1
+    assert told["clock_ready",] == 0
+    assert told["clock_websockets_opened_total",] == 9
+    assert told["clock_heartbeat_cut_off_total",] == 1
+    closed = {name[1]: count for name, count in told.items() if name[0] == "clock_websockets_closed_total"}
+    assert {code: count for code, count in closed.items() if count} == {"1006": 1, "4012": 2, "other": 3}
+
+
+async def test_the_names_are_by_the_conventions(relay: Relay) -> None:
+    """Base units, `_total` for what only rises, and nothing without a prefix."""
+    relay.succession.take(Tick(0, "x"))
+    for name, *_ in await ask(ServerStatus()):
+        assert re.fullmatch(r"(clock|process)_[a-z_]+", name)
+        assert not re.search(r"_(ms|milliseconds|minutes|count)(_|$)", name)
+
+
+def test_a_real_worker(broker: Broker, ticker: Ticker, directory: Path) -> None:
+    """Viewers come, go in three ways, and are counted; and the figures of the process are there."""
+    with Worker(broker.url, directory, CLOCK_DRAIN_NOTICE="60") as worker:
+        worker.wait_for_ticks()
+
+        def told() -> Samples:
+            status, text = worker.get("/metrics")
+            assert status == 200
+            return samples(text)
+
+        viewers = [connect(worker.port, path) for path in ("/ws/clock/", "/ws/clock/?rate=10", "/ws/clock/?rate=3")]
+        watch(viewers[:2], 0.5)
+        now = told()
+        assert now["clock_ready",] == 1
+        assert (now["clock_members", "100"], now["clock_members", "10"]) == (1, 1)
+        assert now["clock_ticks_taken_total",] >= now["clock_rounds_total",] > 30
+        assert now["clock_frames_due_total",] >= len(viewers[0].times) > 30
+        assert now["clock_last_tick_age_seconds",] < 1
+        assert now["clock_websockets_opened_total",] == 3
+        assert now["process_resident_memory_bytes",] > 1e6
+        viewers[0].socket.sendall(b"\x88\x82\0\0\0\0\x03\xe8")  # normal closure
+        viewers[1].socket.close()  # without a word
+        wait_until(
+            lambda: sum(value for key, value in told().items() if "closed_total" in key[0]) == 3, "all closed", 5
+        )
+        now = told()
+        assert [now["clock_websockets_closed_total", code] for code in ("1000", "1006", "4008")] == [1, 1, 1]
+        worker.signal(signal.SIGTERM)
+        wait_until(lambda: told()["clock_draining",] == 1, "it drains", 2)
+        assert worker.get("/metrics", Host="evil.example")[0] == 400
+        for viewer in viewers:
+            viewer.socket.close()
