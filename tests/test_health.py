@@ -41,8 +41,9 @@ async def test_alive_is_not_ready(relay: Relay) -> None:
 async def test_ready_while_the_last_tick_is_fresh(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under a second old; and ready again with the next."""
     now = 100.0
-    monkeypatch.setattr(relay, "_now", lambda: now)
-    relay.take(Tick(0, "0"))
+    for clocked in (relay, relay.succession):
+        monkeypatch.setattr(clocked, "_now", lambda: now)
+    relay.succession.take(Tick(0, "0"))
     assert await readiness() == (200, {"ready": True, "reasons": []})
     now += 0.999
     assert await readiness() == (200, {"ready": True, "reasons": []})
@@ -50,14 +51,14 @@ async def test_ready_while_the_last_tick_is_fresh(relay: Relay, monkeypatch: pyt
     assert await readiness() == (503, {"ready": False, "reasons": ["no tick for 1.0 s"]})
     now += 1.3
     assert await readiness() == (503, {"ready": False, "reasons": ["no tick for 2.3 s"]})
-    relay.take(Tick(10, "1"))
+    relay.succession.take(Tick(10, "1"))
     assert await readiness() == (200, {"ready": True, "reasons": []})
 
 
 async def test_not_ready_while_it_drains(relay: Relay) -> None:
     """Whatever the ticks do; all reasons are told."""
     status = ServerStatus()
-    relay.take(Tick(0, "0"))
+    relay.succession.take(Tick(0, "0"))
     assert await readiness(status) == (200, {"ready": True, "reasons": []})
     status.draining = True
     assert await readiness(status) == (503, {"ready": False, "reasons": ["draining"]})
@@ -69,7 +70,7 @@ async def test_not_ready_while_it_drains(relay: Relay) -> None:
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 async def test_only_under_its_own_name_and_only_to_be_read(relay: Relay, path: str) -> None:
     """As `/clock/now`."""
-    relay.take(Tick(0, "0"))
+    relay.succession.take(Tick(0, "0"))
     code, headers, body = await ask(path, "HEAD")
     assert (code, body) == (200, b"")
     assert int(headers[b"content-length"]) > 0

@@ -54,7 +54,8 @@ async def test_before_the_first_tick(relay: Relay) -> None:
 async def test_the_ticks(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
     """Taken, dropped and why, and what the last one said."""
     now = 100.0
-    monkeypatch.setattr(relay, "_now", lambda: now)
+    for clocked in (relay, relay.succession):
+        monkeypatch.setattr(clocked, "_now", lambda: now)
     relay._take_messages([Tick(at, "x", 7, 3).message() for at in (1000, 1010, 1010, 1000)])
     relay._take_messages(["what?", {}, None])
     now += 0.25
