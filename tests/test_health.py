@@ -51,7 +51,7 @@ async def test_ready_while_the_last_tick_is_fresh(relay: Relay, monkeypatch: pyt
     assert await readiness() == (503, {"ready": False, "reasons": ["no tick for 1.0 s"]})
     now += 1.3
     assert await readiness() == (503, {"ready": False, "reasons": ["no tick for 2.3 s"]})
-    relay.succession.take(Tick(10, "1"))
+    relay.succession.take(Tick(2_300, "1"))
     assert await readiness() == (200, {"ready": True, "reasons": []})
 
 
@@ -62,7 +62,7 @@ async def test_not_ready_while_it_drains(relay: Relay) -> None:
     assert await readiness(status) == (200, {"ready": True, "reasons": []})
     status.draining = True
     assert await readiness(status) == (503, {"ready": False, "reasons": ["draining"]})
-    relay._tick = None
+    relay.succession.last = None
     assert await readiness(status) == (503, {"ready": False, "reasons": ["no tick yet", "draining"]})
     assert (await ask("/healthz", status=status))[0] == 200
 
