@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -63,8 +64,10 @@ def test_it_runs_the_clock_until_told_to_stop(directory: Path, number: signal.Si
             assert page.status == 200
         started = family(program.pid)
         assert len(started) == 4, "the supervisor, the broker, the ticker and the worker"
+        start = time.monotonic()
         program.signal(number)
         assert program.wait() == 0
+        assert time.monotonic() - start < 4, "the worker does not drain at its leisure"
         output = program.output()
     assert not alive(started)
     assert "ticker | " in output
