@@ -1,8 +1,12 @@
-"""The application, which holds the one relay of this process."""
+"""The application, which holds the one relay and the one admission of this process."""
+
+from functools import cached_property
 
 from channels.layers import get_channel_layer
 from django.apps import AppConfig, apps
+from django.conf import settings
 
+from clock.admission import Admission
 from clock.relay import Relay
 
 
@@ -16,10 +20,25 @@ class ClockConfig(AppConfig):
         """Make this process's relay; it starts with the server, or with the first request."""
         self.relay = Relay(get_channel_layer)
 
+    @cached_property
+    def admission(self) -> Admission:
+        """Return this process's admission, made when first asked for: by then the limit on open files is raised."""
+        return Admission(settings.CLOCK_MAX_VIEWERS, settings.CLOCK_MAX_VIEWERS_PER_ADDRESS)
+
 
 def worker_relay() -> Relay:
     """Return this worker's relay, started on the running event loop."""
+    relay = _config().relay
+    relay.start()
+    return relay
+
+
+def worker_admission() -> Admission:
+    """Return this worker's admission."""
+    return _config().admission
+
+
+def _config() -> ClockConfig:
     config = apps.get_app_config("clock")
     assert isinstance(config, ClockConfig)
-    config.relay.start()
-    return config.relay
+    return config

@@ -1,4 +1,4 @@
-"""The consumer: lets a client into the relay, and sees it out."""
+"""The consumer: lets a client into the relay if there is room, and sees it out."""
 
 import asyncio
 import logging
@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from channels.consumer import AsyncConsumer
+from django.conf import settings
 
-from clock.apps import worker_relay
-from clock.contract import CLOSE_BROKEN_CONTRACT, BrokenContract, parse_rate, text_of
+from clock.address import viewer_address
+from clock.admission import Full
+from clock.apps import worker_admission, worker_relay
+from clock.contract import CLOSE_BROKEN_CONTRACT, CLOSE_FULL, BrokenContract, parse_rate, text_of
 from clock.fanout import DIRECT_WRITE, Member, Write
 
 logger = logging.getLogger(__name__)
@@ -29,33 +32,45 @@ class ClockConsumer(AsyncConsumer):
         tasks more for as long as the client stays, and a hop to a thread for every message.
         """
         self._fan_out = worker_relay().fan_out
+        self._admission = worker_admission()
         self._member: Member = scope.get("extensions", {}).get(DIRECT_WRITE, {}).get("member", self)
         self._sending: asyncio.Task[None] | None = None
         self.base_send = send
         try:
             await receive()  # "websocket.connect"
-            await self._let_in(scope["query_string"])
+            await self._let_in(scope)
             scope.clear()  # the client stays for weeks, and what it said in the handshake need not
             while (await receive())["type"] != "websocket.disconnect":
                 self._fan_out.leave(self._member)
-                await self._close("a client sends nothing")
+                await self._close(CLOSE_BROKEN_CONTRACT, "a client sends nothing")
         finally:
             self._fan_out.leave(self._member)
+            self._admission.leave(self)
             if self._sending is not None:
                 self._sending.cancel()
 
-    async def _let_in(self, query_string: bytes) -> None:
-        """Accept the client at the rate it asks for, or say what is wrong with it: only then can the client read it."""
+    async def _let_in(self, scope: Any) -> None:
+        """Accept the client at the rate it asks for; or say why not, which only a client that is accepted can read."""
         await self.send({"type": "websocket.accept"})
         try:
-            rate = parse_rate(query_string)
+            rate = parse_rate(scope["query_string"])
+            self._admission.join(self, self._address(scope))
         except BrokenContract as broken:
-            await self._close(str(broken))
+            await self._close(CLOSE_BROKEN_CONTRACT, str(broken))
+        except Full as full:
+            await self._close(CLOSE_FULL, str(full))
         else:
             self._fan_out.join(self._member, rate)
 
-    async def _close(self, reason: str) -> None:
-        await self.send({"type": "websocket.close", "code": CLOSE_BROKEN_CONTRACT, "reason": reason})
+    def _address(self, scope: Any) -> str | None:
+        """Return the client's address, where that matters."""
+        if not self._admission.is_by_address or not scope.get("client"):
+            return None
+        forwarded = (value for name, value in scope["headers"] if name == b"x-forwarded-for")
+        return viewer_address(scope["client"][0], forwarded, settings.CLOCK_TRUSTED_PROXIES)
+
+    async def _close(self, code: int, reason: str) -> None:
+        await self.send({"type": "websocket.close", "code": code, "reason": reason})
 
     # --- As a member of the fan-out, where the server has none of its own ---
 

@@ -10,8 +10,9 @@ from autobahn.websocket.types import ConnectionDeny
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import tcp
 
-from clock.contract import CLOSE_GOING_AWAY
+from clock.contract import CLOSE_BROKEN_CONTRACT, CLOSE_GOING_AWAY
 from clock.fanout import NOWHERE, Write
+from tournament.token_bucket import TokenBucket
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +21,15 @@ logger = logging.getLogger(__name__)
 # far end of a long line.
 UNSENT_LIMIT: Final = 64 * 1024
 
+# Seconds that a client has for answering a close frame, or for reading it, before it is cut off. Autobahn's timers are
+# up to 0.2 s early.
+CLOSE_TIMEOUT: Final = 0.9
+
+# The first opcode of a control frame; those of data frames are below: RFC 6455, section 5.2.
+FIRST_CONTROL_OPCODE: Final = 8
+
 OPEN: Final = WebSocketProtocol.STATE_OPEN
+CONNECTING: Final = WebSocketProtocol.STATE_CONNECTING
 
 # How a connection says by what its frames are to be written: see `clock.fanout.Member`.
 Place = Callable[["Connection", Write], None]
@@ -33,10 +42,17 @@ class Connection(WebSocketProtocol):
     # is 40 % of what a connection costs. Here they are in the class instead, see `with_options_of`.
     CONFIG_ATTRS: Final[tuple[str, ...]] = ()
 
+    # Control frames that a client may send, a second; 0 for any number.
+    max_control_frames = 0
+
     @classmethod
-    def with_options_of(cls, factory: Any) -> type[Self]:
-        """Return this class with a factory's options."""
+    def with_options_of(cls, factory: Any, *, max_control_frames: int = 0) -> type[Self]:
+        """Return this class with a factory's options.
+
+        With a `maxMessagePayloadSize` of 0 it takes no messages at all.
+        """
         options = {name: getattr(factory, name) for name in WebSocketProtocol.CONFIG_ATTRS}
+        options |= {"closeHandshakeTimeout": CLOSE_TIMEOUT, "max_control_frames": max_control_frames}
         # A function in a class would be taken for a method.
         functions = {name: staticmethod(value) for name, value in options.items() if callable(value)}
         return type(cls.__name__, (cls,), options | functions)
@@ -48,6 +64,9 @@ class Connection(WebSocketProtocol):
         self._place: Place | None = None  # where a fan-out is told by what to write
         self._paused = False
         self._expected_pong: bytes | None = None
+        self._control_frames = TokenBucket(self.max_control_frames)
+        self._refused = False
+        self.request: Any = None  # the handshake, once all of it has come
 
     # --- Opening and closing ---
 
@@ -62,6 +81,7 @@ class Connection(WebSocketProtocol):
             # Until here it was an HTTP channel's, which refers to its request and is referred to by it. Parted, both
             # are gone at once; a crowd's would wait for the collector.
             if transport.producer is not None:
+                transport.producer.successor = self
                 self.factory.reactor.callLater(0, transport.producer.requests.clear)
                 transport.unregisterProducer()
             # As a producer, this is told whenever all that was queued has gone out.
@@ -83,10 +103,8 @@ class Connection(WebSocketProtocol):
         self.http_request_data = b""
         self.http_headers = self.request.headers = {}
         self.clean_headers: list[tuple[bytes, bytes]] = []
-
-    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
-        """Read what has come, without the line for a log that Autobahn composes before."""
-        self._dataReceived(data)
+        if self.data:
+            self.transport.resumeProducing()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: FBT001, N802, N803 - Autobahn's names
         """Hand on a message, unless this side has closed: what comes after that concerns nobody."""
@@ -112,6 +130,11 @@ class Connection(WebSocketProtocol):
         if self.state == OPEN:
             self.sendClose(CLOSE_GOING_AWAY, "the worker is going away")
 
+    def peer_address(self) -> list[str | int] | None:
+        """Return the host and port that the connection comes from; None for a Unix socket."""
+        peer = self.transport.getPeer()
+        return [peer.host, peer.port] if hasattr(peer, "port") else None
+
     def duration(self) -> float:
         """Return the seconds since the connection was made, whatever the wall clock does."""
         return time.monotonic() - self._opened_at
@@ -123,6 +146,38 @@ class Connection(WebSocketProtocol):
                 self.serverReject()
         elif 0 <= self.server.websocket_timeout < self.duration():
             self.serverClose()
+
+    # --- What comes in ---
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Read what has come, without the line for a log that Autobahn composes before."""
+        if self.state == CONNECTING and self.request is not None:
+            # It did not wait for the answer. Autobahn would look for another handshake in it.
+            self.data += data
+            self.transport.pauseProducing()
+        elif not self._refused:
+            self._dataReceived(data)
+
+    def processData(self) -> bool:  # noqa: N802 - Autobahn's name
+        """Take in a frame, or what has come of it. A message is refused by its first byte."""
+        at_header = self.current_frame is None and self.data and not self.maxMessagePayloadSize
+        if at_header and self.data[0] % 16 < FIRST_CONTROL_OPCODE:
+            self.refuse("a client sends nothing")
+        return not self._refused and bool(super().processData())
+
+    def onFrameBegin(self) -> None:  # noqa: N802 - Autobahn's name
+        """Take in a frame whose header has come, unless there were too many pings and the like before it."""
+        if self.current_frame.opcode >= FIRST_CONTROL_OPCODE and not self._control_frames.take():
+            self.refuse("too many control frames")
+        else:
+            super().onFrameBegin()
+
+    def refuse(self, reason: str) -> None:
+        """Close a client that broke the contract: what it still sends is not read, and after a moment it is cut off."""
+        self._refused = True
+        self.data = b""
+        self.transport.pauseProducing()
+        self.sendClose(CLOSE_BROKEN_CONTRACT, reason)
 
     # --- Writing straight to the socket ---
 

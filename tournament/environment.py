@@ -2,6 +2,7 @@
 
 import os
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -65,6 +66,26 @@ def switch(name: str, *, default: bool) -> bool:
     return value in _YES
 
 
+def number(name: str, default: int, *, least: int, most: int, unit: str) -> int:
+    """Return a whole number from `least` to `most`; the unit is for the error alone."""
+    value = _read(name, str(default))
+    accepts = f"a whole number of {unit} from {least} to {most}"
+    if not re.fullmatch(r"[0-9]{1,12}", value) or not least <= int(value) <= most:
+        raise BadSetting(name, value, accepts)
+    return int(value)
+
+
+def number_or_auto(name: str, default: str, *, least: int, most: int, unit: str) -> int | None:
+    """Return a whole number from `least` to `most`, or None for `auto`; the unit is for the error alone."""
+    value = _read(name, default)
+    if value == "auto":
+        return None
+    accepts = f"auto, or a whole number of {unit} from {least} to {most}"
+    if not re.fullmatch(r"[0-9]{1,12}", value) or not least <= int(value) <= most:
+        raise BadSetting(name, value, accepts)
+    return int(value)
+
+
 def words(name: str, default: str) -> list[str]:
     """Return a list written with commas; blanks around the words are dropped, and so are empty ones."""
     return [word.strip() for word in _read(name, default).split(",") if word.strip()]
@@ -96,6 +117,20 @@ def origins(name: str, default: str) -> list[str]:
             raise BadSetting(
                 name, origin, "origins such as https://example.org or http://10.0.0.7:8080, with commas between"
             )
+    return found
+
+
+def networks(name: str, default: str) -> list[IPv4Network | IPv6Network]:
+    """Return IP networks written as CIDRs; an address by itself is a network of one."""
+    found = []
+    for word in words(name, default):
+        try:
+            found.append(ip_network(word))
+        except ValueError:
+            accepts = (
+                "networks such as 10.0.0.0/8 or 2001:db8::/32, with no bits set behind the prefix, and commas between"
+            )
+            raise BadSetting(name, word, accepts) from None
     return found
 
 

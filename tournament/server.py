@@ -12,6 +12,7 @@ import gc
 import logging
 import resource
 import signal
+import sys
 from functools import partial
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from daphne.cli import CommandLineInterface
 
 # isort: split
 from twisted.internet import defer, reactor
+from twisted.web.http import _GenericHTTPChannelProtocol
 
 from clock.fanout import DIRECT_WRITE
 from clock.status import SERVER_STATUS, ServerStatus
@@ -32,6 +34,7 @@ from tournament import settings
 from tournament.connection import Connection
 from tournament.drain import Drain
 from tournament.heartbeat import Heartbeat
+from tournament.http_connection import HttpConnection
 from tournament.inbox import Inbox
 from tournament.steady import SteadyServer
 
@@ -47,9 +50,6 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 # Seconds between two pings to a client, and until it must have answered.
 PING_INTERVAL: Final = 6
 PING_TIMEOUT: Final = 6
-
-# Bytes. A client of the clock sends nothing, so there is no reason to take in more than it takes to say so.
-MAX_MESSAGE_SIZE: Final = 1024
 
 
 class Server(SteadyServer):
@@ -77,7 +77,10 @@ class Server(SteadyServer):
             signal.signal(number, signal.SIG_IGN)  # it has stopped; one more signal is not to change the exit code
 
     def _start(self) -> None:
-        self.ws_factory.protocol = Connection.with_options_of(self.ws_factory)
+        self.http_factory.protocol = make_http_connection
+        self.ws_factory.protocol = Connection.with_options_of(
+            self.ws_factory, max_control_frames=settings.CLOCK_MAX_CONTROL_FRAMES
+        )
         loop = asyncio.get_event_loop()
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._stop_on, number)
@@ -143,6 +146,9 @@ class Server(SteadyServer):
         """
         if protocol not in self.connections:
             return None
+        if isinstance(protocol, Connection):
+            # Who is connected, whoever `--proxy-headers` takes it for: it believes what the client itself can write.
+            scope["client"] = protocol.peer_address()
         if isinstance(protocol, Connection) and protocol.is_direct:
             scope["extensions"] = {DIRECT_WRITE: {"write": protocol.write, "member": protocol}}
         elif scope["type"] == "http":
@@ -185,11 +191,24 @@ class CommandLine(CommandLineInterface):
         self.parser.set_defaults(
             verbosity=0,  # nothing is logged per connection; `-v 1` brings Daphne's access log back
             websocket_timeout=-1,  # a clock hangs on its wall for weeks
-            websocket_max_message_size=MAX_MESSAGE_SIZE,
-            websocket_max_frame_size=MAX_MESSAGE_SIZE,
+            websocket_max_message_size=0,
             ping_interval=PING_INTERVAL,
             ping_timeout=PING_TIMEOUT,
         )
+        self.parser.epilog = (
+            "A client of the clock sends nothing, so here --websocket-max-message-size 0, the default, means that no "
+            "messages are taken at all."
+        )
+
+
+def make_http_connection() -> Any:
+    """Return a new HTTP connection with the limits of the settings. Over TLS it may turn into one of HTTP/2."""
+    connection = HttpConnection(
+        request_timeout=settings.CLOCK_REQUEST_TIMEOUT or None,
+        idle_timeout=settings.CLOCK_IDLE_TIMEOUT or None,
+        max_header_size=settings.CLOCK_MAX_HEADER_SIZE or sys.maxsize,
+    )
+    return _GenericHTTPChannelProtocol(connection)
 
 
 def with_backlog(endpoint: str) -> str:

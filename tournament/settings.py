@@ -46,6 +46,32 @@ CLOCK_DRAIN_NOTICE = environment.number("CLOCK_DRAIN_NOTICE", 5, least=0, most=3
 # Seconds over which it then sends its viewers away.
 CLOCK_DRAIN_SPREAD = environment.number("CLOCK_DRAIN_SPREAD", 5, least=0, most=3600, unit="seconds")
 
+# Viewers that this worker takes; by default as many as its limit on open files has room for (see clock/admission.py).
+# 0 sets no limit.
+CLOCK_MAX_VIEWERS = environment.number_or_auto("CLOCK_MAX_VIEWERS", "auto", least=0, most=1_000_000, unit="viewers")
+
+# Viewers that this worker takes from one address. Off: behind one NAT or proxy there may be any number of them.
+CLOCK_MAX_VIEWERS_PER_ADDRESS = environment.number(
+    "CLOCK_MAX_VIEWERS_PER_ADDRESS", 0, least=0, most=1_000_000, unit="viewers"
+)
+
+# The proxies whose word on a viewer's address is taken.
+CLOCK_TRUSTED_PROXIES = environment.networks("CLOCK_TRUSTED_PROXIES", "")
+
+# Seconds for a request, from its connection or its first byte to the end of its headers. 0 sets no limit.
+CLOCK_REQUEST_TIMEOUT = environment.number("CLOCK_REQUEST_TIMEOUT", 10, least=0, most=3600, unit="seconds")
+
+# Seconds that an HTTP connection is kept between two requests. 0 sets no limit.
+CLOCK_IDLE_TIMEOUT = environment.number("CLOCK_IDLE_TIMEOUT", 30, least=0, most=3600, unit="seconds")
+
+# Bytes of a request's line and headers. 0 sets no limit.
+CLOCK_MAX_HEADER_SIZE = environment.number("CLOCK_MAX_HEADER_SIZE", 16384, least=0, most=1_048_576, unit="bytes")
+
+# Pings, pongs and the like that a client may send, a second. 0 sets no limit.
+CLOCK_MAX_CONTROL_FRAMES = environment.number(
+    "CLOCK_MAX_CONTROL_FRAMES", 20, least=0, most=1000, unit="frames a second"
+)
+
 # DEBUG, INFO, WARNING, ERROR or CRITICAL. At INFO a line is a change of state, never a connection or a tick.
 CLOCK_LOG_LEVEL = environment.choice("CLOCK_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 

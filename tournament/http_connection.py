@@ -1,0 +1,119 @@
+"""One HTTP connection: Twisted's, with limits on how long a client may take and how much it may send.
+
+Twisted limits how long a client is silent, so that one byte every now and then keeps a connection for ever. Here a
+request has a deadline: from the moment the connection is made, or from its first byte on a connection that is kept, to
+the end of its headers. A WebSocket's handshake is such a request.
+"""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from twisted.web.http import HTTPChannel
+
+# Seconds that a client has for reading why it is refused, before it is cut off.
+LAST_WORDS: Final = 0.8
+
+
+class HttpConnection(HTTPChannel):
+    """One HTTP connection. Its timeouts are in seconds, None for none; its sizes are in bytes.
+
+    What is refused gets a status, and then the connection ends: 408 past the deadline, 413 with a body, which nothing
+    here takes, 431 with too much of headers, and 400 where it is no HTTP.
+    """
+
+    abortTimeout = LAST_WORDS  # noqa: N815 - Twisted's name
+
+    def __init__(self, *, request_timeout: float | None, idle_timeout: float | None, max_header_size: int) -> None:
+        super().__init__()
+        self._request_timeout = request_timeout
+        self._idle_timeout = idle_timeout
+        self.totalHeadersSize = self.MAX_LENGTH = max_header_size  # all lines together, and one by itself
+        self._idle = False  # between two requests
+        self._refused = False
+        self.successor: Any = None  # the WebSocket that this connection has become
+
+    # --- Time ---
+
+    def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
+        """Begin to wait for the first request."""
+        self.timeOut = self._request_timeout
+        super().connectionMade()
+
+    def resetTimeout(self) -> None:  # noqa: N802 - Twisted's name
+        """Leave a deadline where it is, whatever comes."""
+
+    def requestDone(self, request: Any) -> None:  # noqa: N802 - Twisted's name
+        """Begin to wait for the next request, unless it has come already."""
+        self._idle = True
+        self._savedTimeOut = self._idle_timeout
+        super().requestDone(request)
+
+    def timeoutConnection(self) -> None:  # noqa: N802 - Twisted's name
+        """End a connection whose client took too long: without a word, unless it had begun a request."""
+        if self.requests or self._buffer:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        else:
+            super().timeoutConnection()
+
+    # --- What comes in ---
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Take in what has come, unless the client was refused."""
+        if self._refused:
+            return
+        if self._idle:
+            self._idle = False
+            self.setTimeout(self._request_timeout)
+        super().dataReceived(data)
+
+    def lineReceived(self, line: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Take in a line of the headers."""
+        if not self._refused:
+            super().lineReceived(line)
+
+    def rawDataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Keep what comes behind a request until that is answered; or hand it on, if it came behind a handshake."""
+        if self.successor is not None:
+            self.successor.dataReceived(data)
+        elif not self._refused:
+            super().rawDataReceived(data)
+
+    def lineLengthExceeded(self, _line: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Refuse a line that is longer than all may be together."""
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def allHeadersReceived(self) -> None:  # noqa: N802 - Twisted's name
+        """Refuse a request before its body comes; or take it."""
+        root_paths = self.requests[-1].requestHeaders.getRawHeaders(b"Daphne-Root-Path", ())
+        if self.length != 0:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        elif not all(map(bytes.isascii, root_paths)):  # Daphne would stumble over it
+            self._refuse(HTTPStatus.BAD_REQUEST)
+        else:
+            super().allHeadersReceived()
+
+    # --- Refusing ---
+
+    def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802 - Twisted's name
+        is_large = self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if is_large else HTTPStatus.BAD_REQUEST)
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Answer with a status and end the connection.
+
+        What the client still sends is read and dropped for a moment: it could not read the status if the connection
+        were closed with something unread.
+        """
+        if self._refused:
+            return
+        self._refused = True
+        self.clearLineBuffer()
+        self.setTimeout(None)
+        head = f"HTTP/1.1 {status} {status.phrase}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        self.transport.write(head.encode())
+        if self.isSecure():
+            self.loseConnection()
+        else:
+            self._networkProducer.unregisterProducer()
+            self.transport.loseWriteConnection()
+        self._abortingCall = self.callLater(LAST_WORDS, self.forceAbortClient)

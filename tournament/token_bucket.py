@@ -1,0 +1,28 @@
+"""A token bucket: how often something may happen, with room for a burst."""
+
+import time
+from collections.abc import Callable
+
+
+class TokenBucket:
+    """Holds up to a second's worth of tokens, and gets `rate` of them a second; a rate of 0 sets no limit."""
+
+    __slots__ = ("_filled_at", "_now", "_rate", "_tokens")
+
+    def __init__(self, rate: int, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate
+        self._now = now
+        self._tokens = float(rate)
+        self._filled_at = now()
+
+    def take(self) -> bool:
+        """Take a token; or return False, for there is none."""
+        if not self._rate:
+            return True
+        now = self._now()
+        self._tokens = min(self._rate, self._tokens + (now - self._filled_at) * self._rate)
+        self._filled_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
