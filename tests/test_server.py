@@ -30,7 +30,8 @@ HANDSHAKE = (
 
 def viewer(worker: Worker, path: str = "/ws/clock/") -> ClientConnection:
     """Open the stream from the page's own origin."""
-    return connect(f"ws://{worker.host}{path}", origin=f"http://{worker.host}", compression=None)  # type: ignore[arg-type]
+    origin = f"http://{worker.host}"
+    return connect(f"ws://{worker.host}{path}", origin=origin, compression=None, close_timeout=1)  # type: ignore[arg-type]
 
 
 def closing(client: ClientConnection) -> ConnectionClosed:

@@ -21,8 +21,7 @@ logger = logging.getLogger(__name__)
 # far end of a long line.
 UNSENT_LIMIT: Final = 64 * 1024
 
-# Seconds that a client has for answering a close frame, or for reading it, before it is cut off. Autobahn's timers are
-# up to 0.2 s early.
+# Seconds that a client has for reading a close frame and answering it, before it is cut off.
 CLOSE_TIMEOUT: Final = 0.9
 
 # The first opcode of a control frame; those of data frames are below: RFC 6455, section 5.2.
@@ -52,7 +51,8 @@ class Connection(WebSocketProtocol):
         With a `maxMessagePayloadSize` of 0 it takes no messages at all.
         """
         options = {name: getattr(factory, name) for name in WebSocketProtocol.CONFIG_ATTRS}
-        options |= {"closeHandshakeTimeout": CLOSE_TIMEOUT, "max_control_frames": max_control_frames}
+        # Autobahn's own timer for a close is up to a second early, and has no second (see `sendCloseFrame`).
+        options |= {"closeHandshakeTimeout": 0, "max_control_frames": max_control_frames}
         # A function in a class would be taken for a method.
         functions = {name: staticmethod(value) for name, value in options.items() if callable(value)}
         return type(cls.__name__, (cls,), options | functions)
@@ -134,6 +134,18 @@ class Connection(WebSocketProtocol):
         """Return the host and port that the connection comes from; None for a Unix socket."""
         peer = self.transport.getPeer()
         return [peer.host, peer.port] if hasattr(peer, "port") else None
+
+    def sendCloseFrame(  # noqa: N802 - Autobahn's name
+        self,
+        code: int | None = None,
+        reasonUtf8: bytes | None = None,  # noqa: N803 - Autobahn's name
+        isReply: bool = False,  # noqa: FBT001, FBT002, N803 - Autobahn's name
+    ) -> None:
+        """Close, and give the client a moment to read it and to answer."""
+        was_open = self.state == OPEN
+        super().sendCloseFrame(code, reasonUtf8, isReply)
+        if was_open and not isReply:
+            self.closeHandshakeTimeoutCall = self.factory.reactor.callLater(CLOSE_TIMEOUT, self.onCloseHandshakeTimeout)
 
     def duration(self) -> float:
         """Return the seconds since the connection was made, whatever the wall clock does."""

@@ -13,6 +13,9 @@ from twisted.web.http import HTTPChannel
 # Seconds that a client has for reading why it is refused, before it is cut off.
 LAST_WORDS: Final = 0.8
 
+# Bytes of a header's name. Twisted keeps the first 10,000 names that it meets for ever, however long they are.
+LONGEST_NAME: Final = 100
+
 
 class HttpConnection(HTTPChannel):
     """One HTTP connection. Its timeouts are in seconds, None for none; its sizes are in bytes.
@@ -71,6 +74,16 @@ class HttpConnection(HTTPChannel):
         if not self._refused:
             super().lineReceived(line)
 
+    def headerReceived(self, line: bytes) -> bool:  # noqa: N802 - Twisted's name
+        """Take in a header; or return False, for it is refused."""
+        if line.find(b":") > LONGEST_NAME:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            return False
+        if not line.isascii() and line.lower().startswith(b"daphne-root-path"):  # Daphne would stumble over it
+            self._refuse(HTTPStatus.BAD_REQUEST)
+            return False
+        return bool(super().headerReceived(line))
+
     def rawDataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
         """Keep what comes behind a request until that is answered; or hand it on, if it came behind a handshake."""
         if self.successor is not None:
@@ -84,11 +97,8 @@ class HttpConnection(HTTPChannel):
 
     def allHeadersReceived(self) -> None:  # noqa: N802 - Twisted's name
         """Refuse a request before its body comes; or take it."""
-        root_paths = self.requests[-1].requestHeaders.getRawHeaders(b"Daphne-Root-Path", ())
         if self.length != 0:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        elif not all(map(bytes.isascii, root_paths)):  # Daphne would stumble over it
-            self._refuse(HTTPStatus.BAD_REQUEST)
         else:
             super().allHeadersReceived()
 
