@@ -8,7 +8,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
-from clock.apps import worker_relay
+from clock.apps import worker_admission, worker_relay
 from clock.page import Answer, page
 from clock.status import server_status
 
@@ -50,5 +50,9 @@ def _drain(scope: Any) -> str | None:
     return "draining" if status is not None and status.draining else None
 
 
+def _crowd(_scope: Any) -> str | None:
+    return "full" if worker_admission().is_full else None
+
+
 # Each says what speaks against it, or None.
-_REASONS: Final[tuple[Callable[[Any], str | None], ...]] = (_silence, _drain)
+_REASONS: Final[tuple[Callable[[Any], str | None], ...]] = (_silence, _drain, _crowd)

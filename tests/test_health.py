@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from channels.testing import HttpCommunicator
+from django.apps import apps
 
+from clock.admission import Admission
 from clock.contract import Tick
 from clock.relay import Relay
 from clock.status import SERVER_STATUS, ServerStatus
@@ -76,3 +78,14 @@ async def test_only_under_its_own_name_and_only_to_be_read(relay: Relay, path: s
     assert int(headers[b"content-length"]) > 0
     assert (await ask(path, "POST"))[0] == 405
     assert (await ask(path, host=b"evil.example"))[0] == 400
+
+
+async def test_not_ready_while_it_is_full(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A viewer more would be sent away; one that leaves makes room."""
+    relay.succession.take(Tick(0, "0"))
+    admission = Admission(1, 0)
+    monkeypatch.setattr(apps.get_app_config("clock"), "admission", admission)
+    admission.join("a viewer")
+    assert await readiness() == (503, {"ready": False, "reasons": ["full"]})
+    admission.leave("a viewer")
+    assert await readiness() == (200, {"ready": True, "reasons": []})

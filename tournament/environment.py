@@ -153,12 +153,3 @@ def time_zone(name: str, default: str) -> ZoneInfo:
         return ZoneInfo(value)
     except (KeyError, ValueError, OSError):  # unknown, or no name of a file within the database
         raise BadSetting(name, value, "a zone of the IANA database, such as UTC or Europe/Berlin") from None
-
-
-def number(name: str, default: int, *, least: int, most: int, unit: str) -> int:
-    """Return a whole number from `least` to `most`; the unit is for the error alone."""
-    value = _read(name, str(default))
-    accepts = f"a whole number of {unit} from {least} to {most}"
-    if not re.fullmatch(r"[0-9]{1,12}", value) or not least <= int(value) <= most:
-        raise BadSetting(name, value, accepts)
-    return int(value)

@@ -296,7 +296,7 @@ def open_files(worker: Worker) -> int:
 
 @pytest.mark.timeout(180)
 def test_fuzz(broker: Broker, ticker: Ticker, directory: Path) -> None:
-    """Each is answered with a status or closed within a second; the worker is as it was, and a viewer missed nothing."""
+    """Each is answered with a status or closed within a second; the worker is as it was; a viewer missed nothing."""
     with Worker(broker.url, directory) as worker:
         worker.wait_for_ticks()
         published = Published(broker.port)
