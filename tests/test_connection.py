@@ -11,7 +11,7 @@ from twisted.internet import tcp
 from twisted.internet.testing import MemoryReactorClock
 
 from clock.status import ServerStatus
-from tournament.connection import UNSENT_LIMIT, Connection
+from tournament.connection import CLOSE_TIMEOUT, UNSENT_LIMIT, Connection
 from tournament.heartbeat import Heartbeat
 
 HANDSHAKE = (
@@ -25,7 +25,7 @@ PING = b"1234"
 class Line:
     """A connection, its transport, and the client's end of the socket."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_message_size: int = 0, max_control_frames: int = 20) -> None:
         self.reactor = MemoryReactorClock()
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.client = socket.create_connection(listener.getsockname())
@@ -45,7 +45,8 @@ class Line:
             log_action=Mock(),
         )
         factory = WebSocketFactory(self.server, reactor=self.reactor)
-        self.connection = Connection.with_options_of(factory)()
+        factory.setProtocolOptions(maxMessagePayloadSize=max_message_size)
+        self.connection = Connection.with_options_of(factory, max_control_frames=max_control_frames)()
         self.connection.factory = factory
         self.connection._raw_query_string = b""
         self.transport = tcp.Server(self.own, self.connection, address, None, 1, self.reactor)  # type: ignore[arg-type]
@@ -306,3 +307,112 @@ def test_an_application_that_does_not_make_up_its_mind(line: Line) -> None:
     line.connection.check_timeouts()
     line.flush()
     assert line.read().startswith(b"HTTP/1.1 403 ")
+
+
+# --- What a client may not send ---
+
+REFUSED = b"\x88\x18\x0f\xa8a client sends nothing"
+TOO_MANY = b"\x88\x19\x0f\xa8too many control frames"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x81\x80mask",
+        b"\x82",  # its first byte will do
+        b"\x01",  # a fragment, which need never be finished
+        b"\x00\x80mask",  # the rest of a message that never began
+        b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff",  # more than there is memory
+        b"\xf1\x80mask",  # reserved bits
+        b"\x83\x80mask",  # an unknown opcode
+        pong(PING) + b"\x81\x80mask" * 1_000,
+    ],
+)
+def test_a_message_is_refused_by_its_first_byte(line: Line, data: bytes) -> None:
+    """Nothing more is read, and the application has not heard of it; after a moment the client is cut off."""
+    line.open()
+    line.connection.dataReceived(data)
+    line.flush()
+    assert line.read() == REFUSED
+    assert not line.connection.data
+    assert line.transport not in line.reactor.readers
+    line.connection.dataReceived(data * 100)
+    assert not line.connection.data
+    assert not line.connection.write(FRAME)
+    line.reactor.advance(CLOSE_TIMEOUT - 0.01)
+    assert line.connection in line.server.connections
+    line.reactor.advance(0.02)
+    line.reactor.advance(0)
+    assert line.connection not in line.server.connections
+
+
+def test_messages_are_taken_where_an_option_says_so() -> None:
+    """Up to its size, as Daphne takes them."""
+    line = Line(max_message_size=5)
+    line.open()
+    line.connection.application_queue = Mock()
+    line.connection.dataReceived(b"\x81\x85\0\0\0\0hello")
+    line.connection.application_queue.put_nowait.assert_called_with({"type": "websocket.receive", "text": "hello"})
+    line.connection.dataReceived(b"\x81\x86\0\0\0\0hello!")
+    assert line.connection.state != line.connection.STATE_OPEN
+    line.close()
+
+
+def test_a_flood_of_pings() -> None:
+    """So many are answered, and then the client is closed; what comes behind is not looked at."""
+    line = Line(max_control_frames=5)
+    line.open()
+    line.connection.dataReceived(b"\x89\x80mask" * 20_000)
+    line.flush()
+    assert line.read() == b"\x8a\x00" * 5 + TOO_MANY
+    line.close()
+
+
+def test_pongs_count_too() -> None:
+    """Nobody asked for so many. An answer to each ping of the heartbeat is far below the limit."""
+    line = Line(max_control_frames=5)
+    line.open()
+    line.connection.dataReceived(pong(b"") * 6)
+    line.flush()
+    assert line.read() == TOO_MANY
+    line.close()
+
+
+def test_any_number_of_pings_where_there_is_no_limit() -> None:
+    """0 turns it off."""
+    line = Line(max_control_frames=0)
+    line.open()
+    line.connection.dataReceived(b"\x89\x80mask" * 1_000)
+    while line.transport.dataBuffer or line.transport._tempDataBuffer:
+        line.flush()
+    assert line.read() == b"\x8a\x00" * 1_000
+    line.close()
+
+
+@pytest.mark.parametrize("more", [HANDSHAKE, b"\x81\x80mask"])
+def test_who_does_not_wait_for_the_answer(line: Line, more: bytes) -> None:
+    """What comes before it is kept until then, is no other handshake, and is refused as a message is."""
+    line.connection.dataReceived(HANDSHAKE)
+    line.connection.dataReceived(more)
+    assert line.transport not in line.reactor.readers
+    line.server.create_application.assert_called_once()
+    line.connection.serverAccept()
+    line.flush()
+    answer = line.read()
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    assert answer.endswith(b"\r\n\r\n" + REFUSED)
+    line.reactor.advance(CLOSE_TIMEOUT)
+    assert line.connection.state == line.connection.STATE_CLOSED
+
+
+@pytest.mark.parametrize("after", [0.0, 0.5, 0.99])
+def test_a_client_has_time_to_read_a_close(line: Line, after: float) -> None:
+    """All of it, whatever part of a second it is: Autobahn's own timer ends with the second."""
+    line.reactor.advance(after)
+    line.open()
+    line.connection.sendClose(4012)
+    line.reactor.advance(CLOSE_TIMEOUT - 0.01)
+    assert not line.transport.disconnected
+    line.reactor.advance(0.02)
+    line.reactor.advance(0)
+    assert line.transport.disconnected

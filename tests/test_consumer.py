@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 from channels.layers import InMemoryChannelLayer
 from channels.testing import WebsocketCommunicator
+from django.apps import apps
 from pytest_django import Settings
 
+from clock.admission import Admission
+from clock.apps import worker_admission
 from clock.consumer import ClockConsumer
-from clock.contract import CLOSE_BROKEN_CONTRACT, GROUP, RATES, Tick
+from clock.contract import CLOSE_BROKEN_CONTRACT, CLOSE_FULL, GROUP, RATES, Tick
 from clock.fanout import DIRECT_WRITE
 from clock.relay import Relay
 from tests.conftest import Client, settle
@@ -99,6 +103,65 @@ async def test_a_client_that_leaves_is_forgotten(relay: Relay) -> None:
     assert len(relay.fan_out) == 1
     await viewer.disconnect()
     assert not len(relay.fan_out)
+
+
+async def closing(viewer: WebsocketCommunicator) -> tuple[int, str]:
+    """Connect, and return the code and reason of the close that follows."""
+    assert (await viewer.connect())[0]
+    message = await viewer.receive_output()
+    return message["code"], message["reason"]
+
+
+async def test_a_worker_that_is_full(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one is let in and told so; when one leaves, there is room again."""
+    monkeypatch.setattr(apps.get_app_config("clock"), "admission", Admission(2, 0))
+    viewers = [client() for _ in range(4)]
+    for viewer in viewers[:2]:
+        await viewer.connect()
+    await settle()
+    assert await closing(viewers[2]) == (CLOSE_FULL, "this worker is full")
+    assert len(relay.fan_out) == 2
+    await viewers[2].disconnect()
+    await viewers[0].disconnect()
+    await viewers[3].connect()
+    assert len(relay.fan_out) == 2
+    for viewer in (viewers[1], viewers[3]):
+        await viewer.disconnect()
+    assert not len(worker_admission())
+
+
+@pytest.mark.parametrize(
+    ("proxies", "addresses", "admitted"),
+    [
+        ([], [b"192.0.2.1", b"192.0.2.2"], 1),  # nobody is believed, and both come from the proxy
+        (["10.0.0.0/8"], [b"192.0.2.1", b"192.0.2.2"], 2),
+        (["10.0.0.0/8"], [b"192.0.2.1", b"203.0.113.9, 192.0.2.1"], 1),  # the leftmost is what the client wrote
+    ],
+)
+async def test_so_many_from_one_address(
+    relay: Relay,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+    proxies: list[str],
+    addresses: list[bytes],
+    admitted: int,
+) -> None:
+    """Which is the one that trusted proxies name."""
+    settings.CLOCK_TRUSTED_PROXIES = [ip_network(proxy) for proxy in proxies]
+    monkeypatch.setattr(apps.get_app_config("clock"), "admission", Admission(0, 1))
+    viewers = [client(headers=[*OWN, (b"x-forwarded-for", address)]) for address in addresses]
+    for viewer in viewers:
+        viewer.scope["client"] = ["10.0.0.1", 4711]
+    await viewers[0].connect()
+    if admitted == 2:
+        await viewers[1].connect()
+    else:
+        assert await closing(viewers[1]) == (CLOSE_FULL, "too many viewers from your address")
+    await settle()
+    assert len(worker_admission()) == len(relay.fan_out) == admitted
+    for viewer in viewers:
+        await viewer.disconnect()
+    assert not len(worker_admission())
 
 
 async def test_it_has_no_channel_of_its_own(relay: Relay, layer: InMemoryChannelLayer) -> None:

@@ -112,11 +112,11 @@ def test_between_two_requests_there_is_more_time() -> None:
     for _ in range(3):
         line.send(GET + b"\r\n")
         line.requests[-1].finish()
-        line.clock.advance(29)
+        line.clock.advance(28)
         assert not line.transport.ended
     line.trickle(GET + b"X: " + b"x" * 100, 100)
     assert line.status == HTTPStatus.REQUEST_TIMEOUT
-    assert line.clock.seconds() == 3 * 29 + 1 + 10
+    assert line.clock.seconds() == 3 * 28 + 1 + 10
 
 
 def test_who_is_idle_is_let_go() -> None:

@@ -40,9 +40,19 @@ ROOT = Path(__file__).resolve().parent.parent
             "rediss://u:p@a:1/2",
         ),
         (
-            lambda: environment.number("X", 5, least=1, most=60, unit="seconds"),
-            ["", "0", "61", "-1", "1.5", "1e1", "+5", "five", "5 s"],
-            "60",
+            lambda: environment.number("X", 5, least=1, most=20, unit="eggs"),
+            ["", "0", "21", "-1", "1.5", "1e1", "five", "\u0665", "9" * 5_000],
+            "20",
+        ),
+        (
+            lambda: environment.number_or_auto("X", "auto", least=0, most=20, unit="eggs"),
+            ["", "21", "-1", "Auto", "none", "9" * 5_000],
+            "0",
+        ),
+        (
+            lambda: environment.networks("X", ""),
+            ["10.0.0.1/8", "10.0.0.0/33", "10.0.0", "example.org", "10.0.0.0-10.0.0.9", "*"],
+            "10.0.0.0/8, 192.0.2.1,2001:db8::/32",
         ),
         (lambda: environment.text("X", "a", pattern="[a-z]{1,3}", accepts="…"), ["", "abcd", "a\n", "A"], "abc"),
     ],

@@ -22,9 +22,10 @@ import pytest
 from bench.published import Published
 from bench.stack import Broker, Ticker, Worker, wait_until
 from bench.viewers import Viewer, connect
+from clock.contract import TICK_MS
 
-INPUTS: Final = 3_000
-WARM_UP: Final = 1_000  # inputs after which memory is what it will stay at
+INPUTS: Final = 10_000
+WARM_UP: Final = 3_000  # inputs after which memory is what it will stay at
 RATE: Final = 250  # inputs a second
 
 # Seconds: what is promised, and what a busy machine may add.
@@ -33,6 +34,9 @@ ALLOWANCE: Final = 0.5
 
 # Seconds without an answer after which a client has no more to send: it may have sent half a request.
 PATIENCE: Final = 0.3
+
+# Seconds for the answer to a good handshake, on a machine that is busy with all the others.
+ANSWER_LIMIT: Final = 10
 
 HEADERS: Final = (
     b"Origin: http://%(host)s",
@@ -166,9 +170,8 @@ def _message(chance: random.Random) -> tuple[bytes, bytes, bool]:
 def _control(chance: random.Random) -> tuple[bytes, bytes]:
     """Control frames that are broken, or too many."""
     payload = chance.randbytes(chance.choice((0, 1, 2, 3, 125, 126, 5_000)))
-    return _handshake(), _frame(chance, chance.randrange(8, 16), payload) * chance.choice(
-        (1, 1, 2, 19, 21, 1_000 // (1 + len(payload)) + 1)
-    )
+    count = chance.choice((1, 1, 2, 19, 21, 1_000 // (1 + len(payload)) + 1))
+    return _handshake(), _frame(chance, chance.randrange(8, 16), payload) * count
 
 
 def _stream(chance: random.Random) -> tuple[bytes, bytes]:
@@ -243,8 +246,11 @@ class Client:
         """Give up, if this takes too long."""
         waited = 0 if self.is_over else now - self.since
         if not (self.is_streaming or self._has_no_more):
-            if waited > PATIENCE:
+            # Where it is known to be a whole handshake, an answer must come.
+            if waited > PATIENCE and not self.input.is_refused:
                 self._send_no_more()
+            elif waited > ANSWER_LIMIT:
+                self.is_over, self.failure = True, "its handshake is not answered"
         elif waited > LIMIT + ALLOWANCE:
             self.is_over, self.failure = True, "the worker does not hang up"
 
@@ -294,30 +300,39 @@ def open_files(worker: Worker) -> int:
     return len(os.listdir(f"/proc/{worker.pid}/fd"))  # noqa: PTH208 - names do
 
 
+def waited(worker: Worker) -> float:
+    """Return for how many seconds a worker has waited for a processor (proc(5), schedstat: nanoseconds)."""
+    return int(Path(f"/proc/{worker.pid}/schedstat").read_text().split()[1]) / 1e9
+
+
 @pytest.mark.timeout(180)
 def test_fuzz(broker: Broker, ticker: Ticker, directory: Path) -> None:
-    """Each is answered with a status or closed within a second; the worker is as it was; a viewer missed nothing."""
+    """Each is answered or closed within a second; the worker is as it was, and a viewer missed nothing.
+
+    One tick of a hundred may be missed, and those that came while the machine had no processor for the worker.
+    """
     with Worker(broker.url, directory) as worker:
         worker.wait_for_ticks()
         published = Published(broker.port)
         viewer = connect(worker.port)
-        before = open_files(worker)
+        files_before, waited_before = open_files(worker), waited(worker)
         clients = list(run(range(WARM_UP), worker, viewer, published))
-        wait_until(lambda: open_files(worker) <= before, "the files of the first are closed", 5)
         memory_before = memory(worker)
         clients += run(range(WARM_UP, INPUTS), worker, viewer, published)
         failures = [client.report() for client in clients if client.failure]
-        assert not failures, "\n".join(failures[:20])
-        wait_until(lambda: open_files(worker) <= before, "all files are closed", 5)
+        assert not failures, f"{len(failures)}, such as\n" + "\n".join(failures[:20])
+        wait_until(lambda: open_files(worker) <= files_before, "the files are closed", 5)
         growth = memory(worker) - memory_before
-        got = len(viewer.times)
         due = published.count(viewer.times[0], viewer.times[-1] + 1)
-        print(Counter(client.input.kind for client in clients), f"{growth:+.1f} MiB, {got} of {due} frames")
+        missed = due - len(viewer.times)
+        starved = (waited(worker) - waited_before) * 1000 / TICK_MS
+        kinds = Counter(client.input.kind for client in clients)
+        print(f"{kinds}, {growth:+.1f} MiB, {missed} of {due} ticks missed, {starved:.0f} for want of a processor")
         assert viewer.times == sorted(set(viewer.times))
-        assert got >= due * 0.99
-        assert growth < 4
-        viewer.socket.close()
+        assert missed <= due * 0.01 + starved
+        assert growth < 5
         published.close()
+        viewer.socket.close()
         assert worker.get("/healthz")[0] == 200
         assert worker.stop() == 0
         assert "Traceback" not in worker.output()
