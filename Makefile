@@ -6,7 +6,7 @@ BIND ?= 127.0.0.1
 SECONDS ?= 60
 run := .venv/bin/python
 
-.PHONY: help bench bench-full up test check format browser punctuality compose-test requirements clean
+.PHONY: help bench bench-full up test check audit format browser redis punctuality compose-test requirements clean
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' Makefile
@@ -24,7 +24,7 @@ help:  ## Say what there is
 up: .venv/.ready  ## Run the clock: a broker, a ticker and a worker, until Ctrl-C (PORT=8001 BIND=127.0.0.1)
 	@exec $(run) -m tournament.up --bind $(BIND) --port $(PORT) --end-with-parent
 
-test: .venv/.ready browser  ## Run the tests
+test: .venv/.ready browser redis  ## Run the tests
 	$(run) -m pytest $(TESTS)
 
 check: .venv/.ready  ## Lint and check types
@@ -32,12 +32,18 @@ check: .venv/.ready  ## Lint and check types
 	$(run) -m ruff format --check .
 	$(run) -m mypy
 
+audit: .venv/.ready  ## Look for known vulnerabilities in what the service installs, if that can be asked
+	$(run) -m tests.audit
+
 format: .venv/.ready  ## Format the code
 	$(run) -m ruff check --fix --select I .
 	$(run) -m ruff format .
 
 browser: .venv/.ready  ## Install a Chromium for the tests, if there is none
 	@$(run) -m tests.browser
+
+redis: .venv/.ready  ## Install a Redis with TLS and Sentinel for the tests, if there is none
+	@$(run) -m tests.servers
 
 bench: .venv/.ready  ## Measure the worker beside a bare loop and its peers, and renew the README's figures (13 minutes)
 	$(run) -m bench $(BENCH)

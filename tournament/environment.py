@@ -3,7 +3,8 @@
 import os
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from urllib.parse import urlsplit
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 import environ
@@ -13,6 +14,9 @@ _env = environ.Env()
 
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off", ""})
+
+# What may follow a question mark in the address of a Redis.
+_REDIS_OPTIONS = frozenset({"db", "password", "username", "ssl_certfile", "ssl_keyfile"})
 
 
 class BadSetting(SystemExit):
@@ -45,9 +49,9 @@ def text(name: str, default: str, *, pattern: str, accepts: str) -> str:
     return value
 
 
-def secret(name: str) -> str | None:
-    """Return the variable's text, or None where it is not set; it is never repeated in an error."""
-    return _read(name, "") or None
+def secret(name: str, default: str = "") -> str | None:
+    """Return the variable's text, or None where it is empty; it is never repeated in an error."""
+    return _read(name, default) or None
 
 
 def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
@@ -135,14 +139,47 @@ def networks(name: str, default: str) -> list[IPv4Network | IPv6Network]:
 
 
 def redis_url(name: str, default: str) -> str:
-    """Return the address of a Redis or Valkey server, as redis-py reads it."""
+    """Return the address of a Redis or Valkey server, as redis-py reads it; an error never repeats any of it.
+
+    redis-py takes any of its options after a question mark, and lets them win over all others. Here those are admitted
+    that do no harm: the certificates' verification, say, is not to be turned off.
+    """
     value = _read(name, default)
-    accepts = "redis://[user:password@]host[:port][/database], rediss:// for TLS, or unix:///path/to/socket"
+    accepts = (
+        "redis://[user:password@]host[:port][/database], rediss:// for TLS (and ?ssl_certfile=…&ssl_keyfile=… for a"
+        " client's certificate), or unix:///path/to/socket[?db=…]; signs in a password that mean something, such as"
+        " : / ? # @ %, are written %XX"
+    )
     try:
+        parts = urlsplit(value)
+        options = parse_qs(parts.query, keep_blank_values=True, strict_parsing=True) if parts.query else {}
         parse_url(value)  # type: ignore[no-untyped-call]
-    except ValueError as error:
-        # The value may hold a password, so it is not repeated.
-        raise BadSetting(name, "…", f"{accepts} ({error})") from None
+        # redis-py is silent on what such a sign in a password, not written %XX, splits off.
+        whole = not parts.fragment and (parts.scheme == "unix" or re.fullmatch(r"/?[0-9]{0,9}", parts.path))
+    except ValueError:  # its text would repeat a part
+        whole, options = False, {}
+    if not whole or not options.keys() <= _REDIS_OPTIONS:
+        raise BadSetting(name, "…", accepts)
+    return value
+
+
+def addresses(name: str, default: str) -> list[tuple[str, int]]:
+    """Return hosts, each with a port: `one:26379,192.0.2.7:26379,[2001:db8::7]:26379`."""
+    accepts = "hosts with ports such as one:26379 or [2001:db8::7]:26379, with commas between"
+    found = []
+    for word in words(name, default):
+        match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\]|([A-Za-z0-9_.-]+)):([0-9]{1,5})", word)
+        if not match or not 0 < int(match[3]) < 65536:  # noqa: PLR2004 - the ports of TCP
+            raise BadSetting(name, word, accepts)
+        found.append((match[1] or match[2], int(match[3])))
+    return found
+
+
+def file(name: str, default: str) -> str:
+    """Return the path of a file that can be read, or nothing."""
+    value = _read(name, default)
+    if value and not (Path(value).is_file() and os.access(value, os.R_OK)):
+        raise BadSetting(name, value, "the path of a file that can be read")
     return value
 
 

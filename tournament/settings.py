@@ -10,6 +10,7 @@ from csp.constants import NONE, SELF
 from django.core.management.utils import get_random_secret_key
 
 from tournament import environment
+from tournament.redis_host import Sentinels, redis_host
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -17,6 +18,22 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # The Redis or Valkey server that carries the ticks.
 REDIS_URL = environment.redis_url("REDIS_URL", "redis://127.0.0.1:6379")
+
+# The authorities, as PEM, that sign the certificates of a `rediss://` server, beside those that the system knows.
+REDIS_CA_FILE = environment.file("REDIS_CA_FILE", "")
+
+# Where Sentinels say which server is the master: then REDIS_URL's own host and port are not used.
+REDIS_SENTINELS = environment.addresses("REDIS_SENTINELS", "")
+REDIS_MASTER_NAME = environment.text(
+    "REDIS_MASTER_NAME",
+    "clock",
+    pattern=r"[A-Za-z0-9_.-]{1,50}",
+    accepts="1 to 50 letters, digits, dots, dashes or underscores",
+)
+REDIS_SENTINEL_USERNAME = environment.text(
+    "REDIS_SENTINEL_USERNAME", "", pattern=r"[^\s]{0,100}", accepts="up to 100 signs without blanks"
+)
+REDIS_SENTINEL_PASSWORD = environment.secret("REDIS_SENTINEL_PASSWORD", "")
 
 # Before every channel and key, so that several clocks can share one server: pub/sub ignores Redis database numbers.
 CLOCK_NAMESPACE = environment.text(
@@ -75,6 +92,9 @@ CLOCK_MAX_CONTROL_FRAMES = environment.number(
 # DEBUG, INFO, WARNING, ERROR or CRITICAL. At INFO a line is a change of state, never a connection or a tick.
 CLOCK_LOG_LEVEL = environment.choice("CLOCK_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 
+# Whether browsers come by HTTPS, to a proxy that ends TLS and sets X-Forwarded-Proto, whatever it was sent there.
+CLOCK_HTTPS = environment.switch("CLOCK_HTTPS", default=False)
+
 # Tracebacks in the browser and a wildcard host: for development only.
 DEBUG = environment.switch("DJANGO_DEBUG", default=False)
 
@@ -113,15 +133,13 @@ CHANNEL_LAYERS = {
         "CONFIG": {
             "prefix": CLOCK_NAMESPACE,
             "hosts": [
-                {
-                    "address": REDIS_URL,
-                    # Seconds. Ticker and relay bound what they wait for themselves: redis-py's own bound on a read or
-                    # write goes through `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes
-                    # when its work is just done (seen here: 7 times in 10), and then nothing can be ended.
-                    "socket_timeout": None,
-                    "socket_connect_timeout": 1.0,
-                    "socket_keepalive": True,
-                }
+                redis_host(
+                    REDIS_URL,
+                    ca_file=REDIS_CA_FILE,
+                    sentinels=Sentinels(
+                        REDIS_SENTINELS, REDIS_MASTER_NAME, REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD
+                    ),
+                )
             ],
         },
     }
@@ -138,6 +156,18 @@ SERVESTATIC_ALLOW_ALL_ORIGINS = False
 
 USE_TZ = True
 TIME_ZONE = "UTC"
+
+# A page that came by HTTP leads to HTTPS, and browsers keep to that for 30 days. Balancers ask for a worker's health by
+# HTTP. (The time and its stream do not come through Django, and lead nowhere.)
+SECURE_SSL_REDIRECT = CLOCK_HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 30 * 24 * 3600 if CLOCK_HTTPS else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if CLOCK_HTTPS else None
+SILENCED_SYSTEM_CHECKS = [
+    "security.W003",  # CSRF: there are no forms, sessions or users, and nothing that a request could change
+    "security.W005",  # HSTS for subdomains: whose they are, a clock cannot know
+    "security.W021",  # HSTS in browsers' own lists: cannot be taken back
+]
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "no-referrer"
