@@ -21,7 +21,7 @@ def balancer_command(port: int, workers: Sequence[int], directory: Path) -> list
     text = DEPLOYED.read_text()
     text, binds = re.subn(r"^    bind :\d+$", f"    bind 127.0.0.1:{port}", text, flags=re.MULTILINE)
     text, templates = re.subn(r"^    server-template .*$", servers, text, flags=re.MULTILINE)
-    assert (binds, templates) == (1, 1), f"{DEPLOYED} is no longer what this knows how to change"
+    assert (binds, templates) == (1, 2), f"{DEPLOYED} is no longer what this knows how to change"
     configuration = directory / f"haproxy-{port}.cfg"
     configuration.write_text(text)
     return ["haproxy", "-db", "-f", str(configuration)]
