@@ -49,6 +49,7 @@ async def test_a_tick_is_sent_and_heard(
     """By one layer and the other."""
     url, got = f"rediss://{server.address}", list[Any]()
     sending, hearing = (make_layer(url, str(certificate.certificate)) for _ in range(2))
+    await sending.group_send(GROUP, {"number": 0})
     task = asyncio.create_task(hearing.hear(GROUP, got.extend))
     async with asyncio.timeout(10):
         while not got:
