@@ -113,14 +113,14 @@ async def make_layer() -> AsyncIterator[Callable[[dict[str, Any]], Any]]:
 async def test_dead_and_silent_sentinels_are_passed_over(
     directory: Path, make_layer: Callable[[dict[str, Any]], Any]
 ) -> None:
-    """One that is not there and one that says nothing: the third is asked within the second that a ticker waits."""
+    """One that is not there and one that says nothing: the third is asked in time."""
     with Server(directory) as master, Sentinel(directory, master) as sentinel, socket.create_server(("", 0)) as silent:
         addresses = [("127.0.0.1", free_port()), ("127.0.0.1", silent.getsockname()[1]), ("127.0.0.1", sentinel.port)]
         layer, got = make_layer(host_of(addresses)), list[Any]()
         began = time.monotonic()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(1):  # as long as a ticker waits
             await layer.group_send(GROUP, {})
-        assert time.monotonic() - began > 0.15  # the silent one was asked
+        assert time.monotonic() - began > 0.08  # the silent one was asked
         hearing = asyncio.create_task(layer.hear(GROUP, got.extend))
         async with asyncio.timeout(5):
             while not got:

@@ -18,10 +18,11 @@ from tournament.environment import BadSetting
 # just done (seen here: 7 times in 10), and then nothing can be ended.
 SERVER: Final = {"socket_timeout": None, "socket_connect_timeout": 1.0, "socket_keepalive": True}
 
-# Seconds that a sentinel may take to be reached, and to answer, before the next is asked. Whoever waits for Redis gives
-# up after a second, and by then two silent sentinels must have been passed over. Here redis-py's own bound will do: it
-# goes with one write at the start of a connection, not a hundred a second.
-SENTINEL: Final = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
+# Seconds that a sentinel may take to be reached, and to answer, before the next is asked: the ticker's lease waits for
+# less than half a second in all. TLS takes longer, for Python reads the system's authorities each time (25 to 45 ms).
+# Here redis-py's own bound will do: it goes with one write at the start of a connection, not a hundred a second.
+SENTINEL_PATIENCE: Final = 0.1
+SENTINEL_PATIENCE_TLS: Final = 0.2
 
 
 class Sentinels(NamedTuple):
@@ -51,6 +52,7 @@ def redis_host(url: str, *, ca_file: str, sentinels: Sentinels) -> dict[str, Any
         return {"address": url, **SERVER, **authority}
     if "path" in given:
         raise BadSetting("REDIS_SENTINELS", "…", "sentinels only with a REDIS_URL of redis:// or rediss://")
+    patience = SENTINEL_PATIENCE_TLS if encrypted else SENTINEL_PATIENCE
     tls = {name: value for name, value in given.items() if name.startswith("ssl_")} | authority
     return {
         "master_name": sentinels.master_name,
@@ -60,7 +62,8 @@ def redis_host(url: str, *, ca_file: str, sentinels: Sentinels) -> dict[str, Any
             "password": sentinels.password,
             "ssl": encrypted,
             "retry": Retry(NoBackoff(), 0),  # redis-py's own would try each ten times, for seconds
-            **SENTINEL,
+            "socket_timeout": patience,
+            "socket_connect_timeout": patience,
             **tls,
         },
         "connection_class": EncryptedMasterConnection if encrypted else MasterConnection,
