@@ -11,10 +11,10 @@ from redis.exceptions import RedisError
 from bench.stack import ROOT, Ticker, Worker
 from clock.contract import GROUP
 from tests.servers import Server
-from ticker.ticker import REHEARSAL_GROUP
 
 EXAMPLE = ROOT / "deploy" / "redis-users.conf"
-CHANNEL, REHEARSAL_CHANNEL = (f"clock__group__{group}" for group in (GROUP, REHEARSAL_GROUP))
+CHANNEL = f"clock__group__{GROUP}"
+REHEARSAL_CHANNEL = f"{CHANNEL}.rehearsal"
 
 # Takes, extends and gives back a lease in the ways in which that can be done.
 LEASE = """
