@@ -1,0 +1,103 @@
+"""The checker: reads what is on record of a run, and says which of the clock's promises were broken in it."""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from clock.contract import TICK_MS
+from tests.faults.records import MS, Frame, Record, Visit
+
+# Milliseconds: no client is given a tick that is older.
+OLDEST = 1_000
+
+# Frames that may come within so many milliseconds.
+BURST, BURST_MS = 5, 10
+
+# The share of the published ticks that a healthy client gets.
+SHARE = 0.99
+
+# A span of time: from when until when, nanoseconds of the monotonic clock.
+Span = tuple[int, int]
+
+
+def check(record: Record, healthy: Sequence[Span] = (), *, share: float = SHARE) -> list[str]:
+    """Return what was wrong, one line each; nothing if all was right.
+
+    In `healthy` spans of time every client that was there gets its ticks: a share of those that were published, less
+    what the reader of the record was itself too late to tell apart.
+    """
+    if not record.published:
+        return ["nothing was published"]
+    if not any(visit.frames for visit in record.visits()):
+        return ["no client got anything"]
+    orders = defaultdict(set)
+    for tick in record.published:
+        orders[tick.at].add((tick.term, tick.step))
+    faults = []
+    for number, visits in enumerate(record.clients):
+        for visit in visits:
+            found = (
+                *_order(visit.frames, orders),
+                *_ages(visit.frames, orders, record),
+                *_bursts(visit.frames),
+                *(fault for span in healthy for fault in _missed(visit, span, record, share)),
+            )
+            faults += [f"client {number}: {fault}" for fault in found]
+    return faults
+
+
+def _order(frames: Sequence[Frame], orders: dict[int, set[tuple[int, int]]]) -> Iterator[str]:
+    """`at` rises, but where `step` does; no tick comes that nobody published, or after one of a higher term."""
+    last, term, step = None, 0, 0
+    for frame in frames:
+        known = orders.get(frame.at)
+        if not known:
+            yield f"{frame.at} was never published"
+            continue
+        if max(known)[0] < term:
+            yield f"{frame.at} is of term {max(known)[0]}, and came after one of term {term}"
+            continue
+        rose = last is None or frame.at > last
+        steps = [one for _, one in known if one > step or (rose and one == step)]
+        if not rose and not steps:
+            yield f"{frame.at} came after {last}, and the clock was not set between"
+        last, step = frame.at, min(steps, default=step)
+        term = max(term, min(known)[0])
+
+
+def _ages(frames: Sequence[Frame], orders: dict[int, set[tuple[int, int]]], record: Record) -> Iterator[str]:
+    """No frame is old when it comes. It came after its reader last looked, so it is at least so old."""
+    for frame in frames:
+        told = frame.looked / MS + record.wall_offset
+        age = min(told + record.clock_set_by.get(step, 0) - frame.at for _, step in orders.get(frame.at, {(0, 0)}))
+        if age > OLDEST:
+            yield f"{frame.at} came {age:.0f} ms late"
+
+
+def _bursts(frames: Sequence[Frame]) -> Iterator[str]:
+    """Not too many frames come at once. What the reader let lie may be as many as there were ticks meanwhile."""
+    first = 0
+    for last, frame in enumerate(frames):
+        while frame.came - frames[first].came > BURST_MS * MS:
+            first += 1
+        lay = max(one.came - one.looked for one in (frames[first], frame)) // (TICK_MS * MS)
+        count = last - first + 1
+        if count > BURST + lay:
+            yield f"{count} frames within {BURST_MS} ms, the last of them {frame.at}"
+            return
+
+
+def _missed(visit: Visit, span: Span, record: Record, share: float) -> Iterator[str]:
+    """A client that is there gets what is published. Ticks that the reader found at once may have come at once."""
+    begin = max(span[0], visit.opened)
+    end = min(span[1], visit.closed or span[1])
+    published = record.published
+    first, last = (bisect_left(published, moment, key=lambda tick: tick.came) for moment in (begin, end))
+    due = {(tick.step, tick.at) for tick in published[first:last]}
+    if len(due) < 100:  # noqa: PLR2004 - a second of ticks, for a share of fewer says nothing
+        return
+    apart = len({tick.came for tick in published[first:last]})
+    got = sum(begin <= frame.came < end for frame in visit.frames)
+    # A frame or two at each end may have come on the other side of it.
+    if got + 2 < (share - (1 - apart / len(due))) * len(due):
+        yield f"{got} of {len(due)} ticks came in {(end - begin) / 1e9:.1f} s (the reader told {apart} apart)"
