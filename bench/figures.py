@@ -84,11 +84,11 @@ def as_markdown_again(told: dict[str, Any], titles: Mapping[str, str]) -> str:
     return as_markdown(measurements, judge(TARGETS, measurements), titles, told)
 
 
-def between_markers(text: str, new: str) -> str:
+def between_markers(text: str, new: str, begin: str = BEGIN, end: str = END) -> str:
     """Return a text in which what stands between the markers is new."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{new}\n{END}{after}"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{new}\n{end}{after}"
 
 
 def cpu_plot(measurements: Sequence[Measurement], titles: Mapping[str, str]) -> str:

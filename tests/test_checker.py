@@ -150,10 +150,10 @@ def test_ticks_that_did_not_come() -> None:
     """Two in a hundred are too many, but not before the client was there, nor where all was not well."""
     ticks = published()
     frames = [frame for number, frame in enumerate(frames_of(ticks)) if number % 50]
-    record = record_of(ticks, frames[: len(frames) // 2] + frames[len(frames) // 2 :])
+    record = record_of(ticks, frames)
     assert check(record) == []
     del record.clients[0][0].frames[100:106]
-    assert "ticks came in 3.0 s" in check(record, [SPAN])[0]
+    assert "of 300 ticks came" in check(record, [SPAN])[0]
     assert check(record, [SPAN], share=0.9) == []
     record.clients[0][0] = replace(record.clients[0][0], opened=START + 2_500 * MS)
     assert check(record, [SPAN]) == []

@@ -89,15 +89,24 @@ def _bursts(frames: Sequence[Frame]) -> Iterator[str]:
 
 def _missed(visit: Visit, span: Span, record: Record, share: float) -> Iterator[str]:
     """A client that is there gets what is published. Ticks that the reader found at once may have come at once."""
+    due, apart, got = _count(visit, span, record)
+    # A frame or two at each end may have come on the other side of it. Of less than a second, a share says nothing.
+    if due >= 1000 // TICK_MS and got + 2 < (share - (1 - apart / due)) * due:
+        yield f"{got} of {due} ticks came ({apart} of them apart from others)"
+
+
+def least_share(record: Record, span: Span) -> float:
+    """Return what share of the published ticks came to the client that got the fewest."""
+    counts = [_count(visit, span, record) for visit in record.visits()]
+    return min((got / due for due, _, got in counts if due), default=0.0)
+
+
+def _count(visit: Visit, span: Span, record: Record) -> tuple[int, int, int]:
+    """Return how many ticks were published while a client was there, how many of them apart, and how many it got."""
     begin = max(span[0], visit.opened)
     end = min(span[1], visit.closed or span[1])
-    published = record.published
-    first, last = (bisect_left(published, moment, key=lambda tick: tick.came) for moment in (begin, end))
-    due = {(tick.step, tick.at) for tick in published[first:last]}
-    if len(due) < 100:  # noqa: PLR2004 - a second of ticks, for a share of fewer says nothing
-        return
-    apart = len({tick.came for tick in published[first:last]})
-    got = sum(begin <= frame.came < end for frame in visit.frames)
-    # A frame or two at each end may have come on the other side of it.
-    if got + 2 < (share - (1 - apart / len(due))) * len(due):
-        yield f"{got} of {len(due)} ticks came in {(end - begin) / 1e9:.1f} s (the reader told {apart} apart)"
+    first, last = (bisect_left(record.published, moment, key=lambda tick: tick.came) for moment in (begin, end))
+    published = record.published[first:last]
+    due = len({(tick.step, tick.at) for tick in published})
+    apart = min(due, len({tick.came for tick in published}))
+    return due, apart, sum(begin <= frame.came < end for frame in visit.frames)

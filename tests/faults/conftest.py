@@ -1,0 +1,93 @@
+"""What the fault suite's tests share. Each row of its table is a test, marked with the fault and the target:
+
+    @pytest.mark.fault("Redis restarted empty", "flowing again within 3 s of its return")
+
+and says what it measured by pytest's own `record_property("measured", "1.2 s")`.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from redis import Redis
+
+from bench.stack import Broker, Program, Ticker, Worker
+from tests.faults.recorder import Recorder
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Know the mark."""
+    config.addinivalue_line("markers", "fault(fault, target): a row of the fault suite's table")
+
+
+class Stack:
+    """A clock of its own for a test, which may harm every part of it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.broker = Broker(directory)
+        self.tickers: list[Ticker] = []
+        self.workers: list[Worker] = []
+        self.others: list[Program] = []
+
+    def __enter__(self) -> "Stack":
+        self.broker.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for program in (*self.others, *self.workers, *self.tickers, self.broker):
+            if program.running:
+                program.kill()
+
+    def ticker(self, redis_url: str = "", **environment: str) -> Ticker:
+        """Start a ticker."""
+        ticker = Ticker(redis_url or self.broker.url, self.directory, **environment)
+        self.tickers.append(ticker)
+        ticker.start()
+        return ticker
+
+    def leader(self, **environment: str) -> Ticker:
+        """Start a ticker and wait until it publishes."""
+        ticker = self.ticker(**environment)
+        ticker.wait_for_output("publishing the time")
+        return ticker
+
+    def worker(self, redis_url: str = "", **environment: str) -> Worker:
+        """Start a worker and wait until it tells the time."""
+        worker = Worker(redis_url or self.broker.url, self.directory, **environment)
+        self.workers.append(worker)
+        worker.start()
+        worker.wait_for_ticks()
+        return worker
+
+    def redis(self) -> Redis:
+        """Return a client of the broker, for a test to harm it with."""
+        return Redis.from_url(self.broker.url, socket_timeout=5)
+
+    def run(self, program: Program) -> Program:
+        """Start something else."""
+        self.others.append(program)
+        program.start()
+        return program
+
+    def no_traceback(self) -> None:
+        """See that nobody stumbled."""
+        for program in (*self.tickers, *self.workers):
+            assert "Traceback" not in program.output(), program.output()
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    """A broker, and what is started beside it; all of it ends with the test, which nobody may have left in tracebacks."""
+    with tempfile.TemporaryDirectory(prefix="clock-faults-") as name, Stack(Path(name)) as stack:
+        yield stack
+        stack.no_traceback()
+
+
+@pytest.fixture
+def recorder(stack: Stack) -> Iterator[Recorder]:
+    """A recorder that hears what is published to the stack's broker."""
+    with Recorder(stack.broker.port) as recorder:
+        yield recorder
