@@ -169,6 +169,22 @@ def test_ticks_that_the_reader_could_not_tell_apart() -> None:
     assert len(check(record_of(ticks, frames), [SPAN])) == 1
 
 
+def test_a_silent_publisher_is_not_well() -> None:
+    """Where nothing was published, the clients' share of it says nothing."""
+    ticks = published(100)
+    record = record_of(ticks, frames_of(ticks))
+    assert check(record) == []
+    assert check(record, [SPAN]) == ["100 ticks were published in 3.0 s"]
+
+
+def test_what_came_when_the_record_ended() -> None:
+    """Clients may be read once more than the subscriber is: that is no fault, but before it is."""
+    ticks = published()
+    frames = frames_of(ticks)
+    assert check(record_of(ticks[:-1], frames)) == []
+    assert check(record_of(ticks[:-2] + ticks[-1:], frames)) == [f"client 0: {frames[-2].at} was never published"]
+
+
 def test_an_empty_record_proves_nothing() -> None:
     """Nobody heard anything, or nobody got anything."""
     assert check(record_of([], [])) == ["nothing was published"]

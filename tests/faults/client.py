@@ -36,7 +36,7 @@ class Client:
         answers: bool = True,
     ) -> None:
         self.visits: list[Visit] = []
-        self._ports = ports
+        self.ports = ports
         self._selector = selector
         self._path = f"/ws/clock/?rate={rate}"
         self._comes_back = comes_back
@@ -57,7 +57,7 @@ class Client:
     def dial(self) -> None:
         """Begin to connect, anywhere."""
         self._dial_at, self._last_word = None, time.monotonic()
-        self._port = random.choice(self._ports)  # noqa: S311 - no secret
+        self._port = random.choice(self.ports)  # noqa: S311 - no secret
         self._buffer, self._take = b"", self._connected
         self._socket = socket.socket()
         self._socket.setblocking(False)

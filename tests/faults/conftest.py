@@ -6,7 +6,7 @@ and says what it measured by pytest's own `record_property("measured", "1.2 s")`
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -48,15 +48,16 @@ class Stack:
         ticker.start()
         return ticker
 
-    def leader(self, **environment: str) -> Ticker:
+    def leader(self, redis_url: str = "", **environment: str) -> Ticker:
         """Start a ticker and wait until it publishes."""
-        ticker = self.ticker(**environment)
+        ticker = self.ticker(redis_url, **environment)
         ticker.wait_for_output("publishing the time")
         return ticker
 
-    def worker(self, redis_url: str = "", **environment: str) -> Worker:
+    def worker(self, redis_url: str = "", *, options: Sequence[str] = (), **environment: str) -> Worker:
         """Start a worker and wait until it tells the time."""
         worker = Worker(redis_url or self.broker.url, self.directory, **environment)
+        worker.command += options
         self.workers.append(worker)
         worker.start()
         worker.wait_for_ticks()

@@ -10,6 +10,10 @@ import asyncio
 import signal
 import sys
 from contextlib import suppress
+from typing import Final
+
+SILENT: Final = signal.SIGUSR1
+HEALED: Final = signal.SIGUSR2
 
 
 async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, passing: asyncio.Event) -> None:
@@ -28,8 +32,8 @@ async def serve(port: int, target: int) -> None:
     passing = asyncio.Event()
     passing.set()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGUSR1, passing.clear)
-    loop.add_signal_handler(signal.SIGUSR2, passing.set)
+    loop.add_signal_handler(SILENT, passing.clear)
+    loop.add_signal_handler(HEALED, passing.set)
 
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await passing.wait()

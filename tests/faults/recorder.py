@@ -48,6 +48,11 @@ class Recorder:
         self._lose_redis()
         self._selector.close()
 
+    @property
+    def redis_address(self) -> str:
+        """The address that Redis knows it by."""
+        return ":".join(map(str, self._redis.getsockname())) if self._redis is not None else ""
+
     def follow(self, redis_port: int) -> None:
         """Hear what is published there from now on."""
         self._lose_redis()

@@ -1,0 +1,136 @@
+"""Workers that stand still, drain, or die."""
+
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from clock.contract import CLOSE_GOING_AWAY
+from tests.faults.checker import OLDEST, check
+from tests.faults.conftest import Stack
+from tests.faults.recorder import Recorder
+from tests.faults.records import MS, Record
+
+Measured = Callable[[str, object], None]
+
+# Frames a second for a crowd: what this machine's one reader can tell apart, beside all else that runs here.
+CROWD, CROWD_RATE = 200, 50
+
+
+def oldest(record: Record, since: int) -> float:
+    """Return the age of the oldest frame that came since, in milliseconds; by the wall clock of ticker and machine."""
+    return max(
+        frame.came / MS + record.wall_offset - frame.at
+        for visit in record.visits()
+        for frame in visit.frames
+        if frame.came >= since
+    )
+
+
+@pytest.mark.fault(
+    "worker SIGSTOP for 5 s and SIGCONT", f"no frame older than a second relayed; its clients' sockets kept"
+)
+def test_stopped_and_continued(stack: Stack, recorder: Recorder, record_property: Measured) -> None:
+    """What queued for it in Redis is not passed on."""
+    stack.leader()
+    worker = stack.worker()
+    recorder.add(20, [worker.port])
+    before = recorder.run(2)
+    worker.signal(signal.SIGSTOP)
+    stopped = recorder.run(5)
+    worker.signal(signal.SIGCONT)
+    recorder.run(2)
+    after = recorder.run(2)
+    age = oldest(recorder.record, stopped[1])
+    record_property("measured", f"{age:.0f} ms at most")
+    assert check(recorder.record, [before, after]) == []
+    assert all(len(client.visits) == 1 and client.is_open for client in recorder.clients)
+    assert age <= OLDEST
+
+
+def gap_beyond_the_machine(record: Record, port: int, since: int) -> float:
+    """Return the longest that a worker's client was without frames, less what the subscriber was in that time.
+
+    What keeps ticker, Redis or the reader from running keeps the subscriber's ticks, too; milliseconds.
+    """
+    came = [tick.came for tick in record.published]
+    silences = [(before, after) for before, after in zip(came, came[1:], strict=False) if after - before > 20 * MS]
+    longest = 0.0
+    for visit in record.visits():
+        if visit.port == port:
+            for gap, begin, end in visit.gaps():
+                if begin >= since and gap > longest:
+                    own = max((after - before for before, after in silences if before < end and after > begin), default=0)
+                    longest = max(longest, gap - own / MS)
+    return longest
+
+
+@pytest.mark.fault(
+    "worker SIGTERM with 200 clients on two workers",
+    "every client gets 4012 and is back within 6 s; exit within 25 s; "
+    "the other worker's clients see no gap over 100 ms beyond the machine's own",
+)
+def test_drained(stack: Stack, recorder: Recorder, record_property: Measured) -> None:
+    """Its clients move over to the other worker, a few at a time."""
+    stack.leader()
+    going, staying = stack.worker(), stack.worker()
+    movers = [
+        client
+        for port in (going.port, staying.port)
+        for client in recorder.add(CROWD // 2, [port], rate=CROWD_RATE, comes_back=True)
+        if port == going.port
+    ]
+    for client in recorder.clients:
+        client.ports = [going.port, staying.port]
+    recorder.run(2)
+    going.signal(signal.SIGTERM)
+    told = recorder.run(0)[0]
+    exited = recorder.run_until(lambda: not going.running, "the worker has ended", 40)
+    recorder.run(4)
+    after = recorder.run(2)
+    left = [visit for visits in recorder.record.clients for visit in visits if visit.port == going.port]
+    codes = [visit.code for visit in left]
+    back = max(away(client.visits) for client in movers)
+    gap = gap_beyond_the_machine(recorder.record, staying.port, told)
+    with_code = sum(code == CLOSE_GOING_AWAY for code in codes)
+    record_property(
+        "measured", f"{with_code} of {len(codes)} got 4012; back within {back:.1f} s; exit after {exited:.1f} s; {gap:.0f} ms"
+    )
+    assert going.wait() == 0
+    assert with_code == len(codes) >= len(movers)
+    assert check(recorder.record, [after]) == []
+    assert back <= 6
+    assert exited <= 25
+    assert gap <= 100
+
+
+def away(visits: list) -> float:
+    """Return the longest that a client was between two connections with frames, in seconds; infinity if it still is."""
+    longest = 0.0
+    for before, after in zip(visits, [*visits[1:], None], strict=True):
+        if before.closed is not None:
+            if after is None or not after.frames:
+                return float("inf")
+            longest = max(longest, (after.frames[0].came - before.closed) / 1e9)
+    return longest
+
+
+@pytest.mark.fault("worker SIGKILL with 200 clients", "99 % back within 15 s")
+def test_killed(stack: Stack, recorder: Recorder, record_property: Measured) -> None:
+    """Its clients find out and come back elsewhere, not all at once."""
+    stack.leader()
+    dying, staying = stack.worker(), stack.worker()
+    recorder.add(CROWD, [dying.port], rate=CROWD_RATE, comes_back=True)
+    for client in recorder.clients:
+        client.ports = [dying.port, staying.port]
+    recorder.run(2)
+    dying.kill()
+    killed = recorder.run(15)[0]
+    back = sorted(
+        (client.visits[-1].frames[0].came - killed) / 1e9
+        for client in recorder.clients
+        if client.visits[-1].port == staying.port and client.visits[-1].frames
+    )
+    record_property("measured", f"{len(back) / CROWD:.1%}, the last after {back[-1]:.1f} s")
+    assert check(recorder.record) == []
+    assert len(back) >= 0.99 * CROWD

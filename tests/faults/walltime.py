@@ -1,0 +1,54 @@
+"""A wall clock that a test can set under a running program, by libfaketime. All other clocks stay true."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+# libfaketime 0.9.10, which Debian has, takes CLOCK_MONOTONIC for faked in an absolute `clock_nanosleep`, even where it
+# is told not to: Python's `time.sleep` then fails. Later versions do not; this stands before it and asks the kernel.
+SLEEP = """
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+int clock_nanosleep(clockid_t clock, int flags, const struct timespec *request, struct timespec *rest) {
+    return syscall(SYS_clock_nanosleep, clock, flags, request, rest) == 0 ? 0 : errno;
+}
+"""
+
+
+def find_libfaketime() -> Path | None:
+    """Return libfaketime, if there is one."""
+    for folder in (Path("/usr/lib"), Path("/usr/local/lib")):
+        for found in folder.glob("**/faketime/libfaketime.so.1"):
+            return found
+    return None
+
+
+class WallTime:
+    """The wall clock of those programs that get its `environment`."""
+
+    def __init__(self, directory: Path) -> None:
+        library = find_libfaketime()
+        compiler = shutil.which("cc")
+        assert library, "libfaketime is needed: make fault-tools"
+        assert compiler, "a C compiler is needed: make fault-tools"
+        sleep = directory / "sleep.so"
+        command = [compiler, "-shared", "-fPIC", "-O2", "-x", "c", "-o", str(sleep), "-"]
+        subprocess.run(command, input=SLEEP.encode(), check=True)
+        self._file = directory / "walltime"
+        self.set(0)
+        self.environment = {
+            "LD_PRELOAD": f"{sleep}:{library}",
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def set(self, by: float) -> None:
+        """Set it so many seconds off the machine's."""
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{by:+f}\n")
+        os.replace(new, self._file)
