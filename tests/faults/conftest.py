@@ -13,8 +13,10 @@ import pytest
 
 from redis import Redis
 
-from bench.stack import Broker, Program, Ticker, Worker
+from bench.balancer import balancer_command
+from bench.stack import Broker, Program, Ticker, Worker, takes_connections, wait_until
 from tests.faults.recorder import Recorder
+from tournament.broker import free_port
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,18 +56,28 @@ class Stack:
         ticker.wait_for_output("publishing the time")
         return ticker
 
-    def worker(self, redis_url: str = "", *, options: Sequence[str] = (), **environment: str) -> Worker:
+    def worker(self, redis_url: str = "", *, options: Sequence[str] = (), application: str = "", **environment: str) -> Worker:
         """Start a worker and wait until it tells the time."""
         worker = Worker(redis_url or self.broker.url, self.directory, **environment)
         worker.command += options
+        if application:
+            worker.command[worker.command.index("tournament.asgi:application")] = application
         self.workers.append(worker)
         worker.start()
         worker.wait_for_ticks()
         return worker
 
-    def redis(self) -> Redis:
-        """Return a client of the broker, for a test to harm it with."""
-        return Redis.from_url(self.broker.url, socket_timeout=5)
+    def redis(self, port: int = 0) -> Redis:
+        """Return a client of the broker, or of a server on another port, for a test to ask it or to harm it."""
+        return Redis(port=port or self.broker.port, socket_timeout=5)
+
+    def balancer(self) -> int:
+        """Start HAProxy, as it is deployed, before the workers; return its port when it takes connections."""
+        port = free_port()
+        command = balancer_command(port, [worker.port for worker in self.workers], self.directory)
+        self.run(Program("balancer", command, self.directory))
+        wait_until(lambda: takes_connections(port), "the balancer is there")
+        return port
 
     def run(self, program: Program) -> Program:
         """Start something else."""

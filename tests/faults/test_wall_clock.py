@@ -66,13 +66,13 @@ def test_under_a_worker(stack: Stack, recorder: Recorder, record_property: Measu
         walltime.set(by)
         recorder.run(1.5)
     span = (begin, time.monotonic_ns())
+    recorder.record.clients = [client.visits for client in living]
     share = least_share(recorder.record, span)
     reaped = [visit.closed - visit.opened for client in dead for visit in client.visits if visit.closed]
     record_property(
         "measured", f"under a worker: {share:.1%}, {len(reaped)} of {len(dead)} reaped within {max(reaped, default=0) / 1e9:.1f} s"
     )
     assert all(len(client.visits) == 1 and client.is_open for client in living)
-    recorder.record.clients = [client.visits for client in living]
     assert check(recorder.record, [span]) == []
     assert len(reaped) == len(dead)
     assert max(reaped) < 8e9
