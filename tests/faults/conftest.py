@@ -56,15 +56,22 @@ class Stack:
         ticker.wait_for_output("publishing the time")
         return ticker
 
-    def worker(self, redis_url: str = "", *, options: Sequence[str] = (), application: str = "", **environment: str) -> Worker:
-        """Start a worker and wait until it tells the time."""
+    def worker(
+        self,
+        redis_url: str = "",
+        *,
+        options: Sequence[str] = (),
+        application: str = "tournament.asgi:application",
+        start: bool = True,
+        **environment: str,
+    ) -> Worker:
+        """Start a worker and wait until it tells the time; or only have its port."""
         worker = Worker(redis_url or self.broker.url, self.directory, **environment)
-        worker.command += options
-        if application:
-            worker.command[worker.command.index("tournament.asgi:application")] = application
+        worker.command[-1:] = [*options, application]
         self.workers.append(worker)
-        worker.start()
-        worker.wait_for_ticks()
+        if start:
+            worker.start()
+            worker.wait_for_ticks()
         return worker
 
     def redis(self, port: int = 0) -> Redis:

@@ -46,7 +46,7 @@ def start_sentinels(stack: Stack) -> str:
         wait_until(lambda port=port: takes_connections(port), "the Sentinel is there")  # type: ignore[misc]
         with stack.redis(port) as sentinel:
             wait_until(
-                lambda sentinel=sentinel: knows_all(sentinel.execute_command("SENTINEL MASTER clock")),  # type: ignore[misc]
+                lambda sentinel=sentinel: knows_all(sentinel.sentinel_master("clock")),  # type: ignore[misc]
                 "the Sentinel knows all",
             )
     return ",".join(f"127.0.0.1:{port}" for port in ports)

@@ -7,7 +7,7 @@ from itertools import pairwise, zip_longest
 import pytest
 
 from clock.contract import CLOSE_GOING_AWAY, TICK_MS
-from tests.faults.checker import OLDEST, check
+from tests.faults.checker import OLDEST, SHARE, check
 from tests.faults.conftest import Stack
 from tests.faults.recorder import Recorder
 from tests.faults.records import MS, Record, Visit
@@ -78,7 +78,7 @@ def test_drained(stack: Stack, recorder: Recorder, record_property: Measured) ->
     assert going.wait() == 0
     assert staying.running
     assert CROWD * 0.4 < len(movers) == len(codes) == told_so
-    assert check(recorder.record, [after]) == []
+    assert check(recorder.record, [after], share=SHARE * CROWD_RATE / 100) == []
     assert back <= 6
     assert exited <= 25
     assert gap <= 100
@@ -89,9 +89,10 @@ def test_killed(stack: Stack, recorder: Recorder, record_property: Measured) -> 
     """Its clients find out and come back elsewhere, not all at once."""
     stack.leader()
     dying = stack.worker()
+    staying = stack.worker(start=False)
     add_crowd(stack, recorder)
-    stack.worker()
-    recorder.run(2)
+    staying.start()
+    recorder.run(4)  # until the balancer knows
     dying.kill()
     killed = recorder.run(15)[0]
     back = sorted(
