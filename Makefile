@@ -6,7 +6,8 @@ BIND ?= 127.0.0.1
 SECONDS ?= 60
 run := .venv/bin/python
 
-.PHONY: help bench bench-full up test check audit format browser redis punctuality compose-test requirements clean
+.PHONY: help bench bench-full up test check audit format browser redis fault-tools faults punctuality compose-test \
+  requirements clean
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' Makefile
@@ -44,6 +45,12 @@ browser: .venv/.ready  ## Install a Chromium for the tests, if there is none
 
 redis: .venv/.ready  ## Install a Redis with TLS and Sentinel for the tests, if there is none
 	@$(run) -m tests.servers
+
+fault-tools: .venv/.ready redis  ## Install what the fault suite needs, if it is not there: HAProxy, libfaketime, a C compiler
+	@$(run) -m tests.faults.tools
+
+faults: .venv/.ready fault-tools  ## Break each part of a running clock, and judge how it comes back (10 minutes; FAULTS=--readme)
+	$(run) -m tests.faults $(FAULTS)
 
 bench: .venv/.ready  ## Measure the worker beside a bare loop and its peers, and renew the README's figures (13 minutes)
 	$(run) -m bench $(BENCH)

@@ -57,7 +57,7 @@ class Client:
     def dial(self) -> None:
         """Begin to connect, anywhere."""
         self._dial_at, self._last_word = None, time.monotonic()
-        self._port = random.choice(self.ports)  # noqa: S311 - no secret
+        self._port = random.choice(self.ports)
         self._buffer, self._take = b"", self._connected
         self._socket = socket.socket()
         self._socket.setblocking(False)
@@ -125,10 +125,10 @@ class Client:
     def _parse(self, looked: int) -> None:
         came = time.monotonic_ns()
         buffer, start, visit = self._buffer, 0, self.visits[-1]
-        while len(buffer) - start >= 2 and len(buffer) >= (end := start + 2 + buffer[start + 1]):  # noqa: PLR2004
+        while len(buffer) - start >= 2 and len(buffer) >= (end := start + 2 + buffer[start + 1]):
             opcode = buffer[start]
             if opcode == TEXT:
-                # {"message": "2026-11-22 12:48:00.12", "at": 1795351680120}
+                # `at` is what comes last (clock/contract.py).
                 visit.frames.append(Frame(int(buffer[buffer.rindex(b" ", start, end) : end - 1]), looked, came))
             elif opcode == PING and self._answers:
                 self._answer(PONG, buffer[start + 2 : end])
@@ -162,4 +162,4 @@ class Client:
 
 
 def _jittered(pause: float) -> float:
-    return pause * (0.5 + random.random() / 2)  # noqa: S311 - no secret
+    return pause * (0.5 + random.random() / 2)

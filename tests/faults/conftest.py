@@ -1,4 +1,6 @@
-"""What the fault suite's tests share. Each row of its table is a test, marked with the fault and the target:
+"""What the fault suite's tests share.
+
+Each row of its table is a test, marked with the fault and the target:
 
     @pytest.mark.fault("Redis restarted empty", "flowing again within 3 s of its return")
 
@@ -8,9 +10,9 @@ and says what it measured by pytest's own `record_property("measured", "1.2 s")`
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
 import pytest
-
 from redis import Redis
 
 from bench.balancer import balancer_command
@@ -34,7 +36,7 @@ class Stack:
         self.workers: list[Worker] = []
         self.others: list[Program] = []
 
-    def __enter__(self) -> "Stack":
+    def __enter__(self) -> Self:
         self.broker.start()
         return self
 
@@ -100,7 +102,7 @@ class Stack:
 
 @pytest.fixture
 def stack() -> Iterator[Stack]:
-    """A broker, and what is started beside it; all of it ends with the test, which nobody may have left in tracebacks."""
+    """A broker, and what is started beside it. All of it ends with the test, and none may have printed a traceback."""
     with tempfile.TemporaryDirectory(prefix="clock-faults-") as name, Stack(Path(name)) as stack:
         yield stack
         stack.no_traceback()

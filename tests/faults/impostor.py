@@ -30,7 +30,7 @@ class FalseLease(Lease):
         """Say no, for there is nothing to extend."""
         return False
 
-    async def take(self, heard_term: int) -> bool:
+    async def take(self, heard_term: int) -> bool:  # noqa: ARG002 - the lease's own signature
         """Ask nobody."""
         return True
 

@@ -5,7 +5,7 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import hiredis
 from channels.layers import get_channel_layer
@@ -37,7 +37,7 @@ class Recorder:
         self._layer: Any = get_channel_layer()
         self._looked = time.monotonic_ns()
 
-    def __enter__(self) -> "Recorder":
+    def __enter__(self) -> Self:
         gc.disable()  # a million frames on record would be walked while clients wait
         return self
 
@@ -62,9 +62,7 @@ class Recorder:
         self, count: int, ports: Sequence[int], *, rate: int = 100, comes_back: bool = False, answers: bool = True
     ) -> list[Client]:
         """Have so many clients connect to one of these ports each, and wait until all are in."""
-        added = [
-            Client(ports, self._selector, rate=rate, comes_back=comes_back, answers=answers) for _ in range(count)
-        ]
+        added = [Client(ports, self._selector, rate=rate, comes_back=comes_back, answers=answers) for _ in range(count)]
         for start in range(0, count, 20):
             batch = added[start : start + 20]
             for client in batch:

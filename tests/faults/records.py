@@ -43,7 +43,9 @@ class Visit:
 
     def largest_gap(self, since: int = 0, until: int | None = None) -> float:
         """Return the longest time without a frame that ended in a span of time, in milliseconds."""
-        return max((gap for gap, _, came in self.gaps() if since <= came and (until is None or came <= until)), default=0.0)
+        return max(
+            (gap for gap, _, came in self.gaps() if since <= came and (until is None or came <= until)), default=0.0
+        )
 
     def gaps(self) -> Iterator[tuple[float, int, int]]:
         """Yield each time without a frame: milliseconds, and from when until when."""
@@ -66,11 +68,10 @@ class Record:
         for visits in self.clients:
             yield from visits
 
-    def flowing_since(self, moment: int, port: int | None = None) -> float:
-        """Return after how many seconds from a moment on every client had its first frame; infinity if one never had."""
+    def flowing_since(self, moment: int) -> float:
+        """Return after how many seconds every client had had a frame; infinity if one never had."""
         latest = 0.0
         for visits in self.clients:
-            if port is None or visits[-1].port == port:
-                first = (frame.came for visit in visits for frame in visit.frames if frame.came >= moment)
-                latest = max(latest, (next(first, moment + 10**18) - moment) / 1e9)
-        return latest if latest < 10**8 else float("inf")
+            first = (frame.came for visit in visits for frame in visit.frames if frame.came >= moment)
+            latest = max(latest, (next(first, float("inf")) - moment) / 1e9)
+        return latest

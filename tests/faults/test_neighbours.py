@@ -36,7 +36,7 @@ def test_half_open_handshakes(stack: Stack, recorder: Recorder, record_property:
     held = [socket.create_connection(("127.0.0.1", worker.port), timeout=5) for _ in range(HALF_OPEN)]
     for client in held:
         client.sendall(b"GET /ws/clock/ HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ")
-        client.setblocking(False)  # noqa: FBT003 - Python's own
+        client.setblocking(False)
     entered = time.monotonic()
     slowest, cut_after = 0.0, []
     while held and time.monotonic() - begin < deadline + 10:

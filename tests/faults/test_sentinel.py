@@ -10,7 +10,7 @@ from bench.stack import Program, takes_connections, wait_until
 from tests.faults.checker import check
 from tests.faults.conftest import Stack
 from tests.faults.recorder import Recorder
-from tournament.broker import broker_command, free_port
+from tournament.broker import broker_command, find_broker, free_port
 
 Measured = Callable[[str, object], None]
 
@@ -31,7 +31,7 @@ def start_replica(stack: Stack) -> int:
 
 
 def start_sentinels(stack: Stack) -> str:
-    """Start Sentinels that watch the stack's broker; return their addresses when they know each other and the replica."""
+    """Start Sentinels for the stack's broker; return their addresses when they know each other and the replica."""
     ports = [free_port() for _ in range(COUNT)]
     for port in ports:
         configuration = Path(stack.directory, f"sentinel-{port}.conf")
@@ -41,7 +41,7 @@ def start_sentinels(stack: Stack) -> str:
             f"sentinel down-after-milliseconds clock {DOWN_AFTER}\n"
             "sentinel failover-timeout clock 10000\n"
         )
-        stack.run(Program(f"sentinel-{port}", ["redis-sentinel", str(configuration)], stack.directory))
+        stack.run(Program(f"sentinel-{port}", [find_broker(), str(configuration), "--sentinel"], stack.directory))
     for port in ports:
         wait_until(lambda port=port: takes_connections(port), "the Sentinel is there")  # type: ignore[misc]
         with stack.redis(port) as sentinel:
@@ -59,9 +59,7 @@ def knows_all(master: dict[str, object]) -> bool:
 
 @pytest.mark.fault("Sentinel failover (real sentinels, down-after 1 s)", "flowing within 5 s")
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
-def test_failover(
-    stack: Stack, recorder: Recorder, record_property: Measured, fault: signal.Signals
-) -> None:
+def test_failover(stack: Stack, recorder: Recorder, record_property: Measured, fault: signal.Signals) -> None:
     """The master dies; or it stands still, is demoted, and goes on."""
     recorder.follow(start_replica(stack))  # a replica is told what is published, too
     sentinels = {"REDIS_SENTINELS": start_sentinels(stack), "REDIS_MASTER_NAME": "clock"}

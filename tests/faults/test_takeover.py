@@ -72,13 +72,18 @@ def test_the_leader_says_nothing_any_more(
     "two tickers made to believe they lead", "clients see at least 99 % of one ticker's rate and each `at` once"
 )
 @pytest.mark.parametrize("terms", [(5, 5), (5, 6)])
-def test_two_leaders(
-    stack: Stack, recorder: Recorder, record_property: Measured, terms: tuple[int, int]
-) -> None:
+def test_two_leaders(stack: Stack, recorder: Recorder, record_property: Measured, terms: tuple[int, int]) -> None:
     """With one term, whichever is first is heard; with two, the one of the higher."""
     for number, term in enumerate(terms):
         command = [sys.executable, "-m", "tests.faults.impostor", str(term)]
-        stack.run(Program(f"impostor-{number}", command, stack.directory, {"REDIS_URL": stack.broker.url, "DJANGO_SETTINGS_MODULE": "tournament.settings"}))
+        stack.run(
+            Program(
+                f"impostor-{number}",
+                command,
+                stack.directory,
+                {"REDIS_URL": stack.broker.url, "DJANGO_SETTINGS_MODULE": "tournament.settings"},
+            )
+        )
     recorder.add(20, [stack.worker().port])
     span = recorder.run(8)
     share = least_share(recorder.record, span)
@@ -86,5 +91,3 @@ def test_two_leaders(
     assert {tick.term for tick in recorder.record.published} == {*terms}
     assert len(recorder.record.published) > 1.8 * len({tick.at for tick in recorder.record.published})
     assert check(recorder.record, [span]) == []
-
-

@@ -39,7 +39,10 @@ def test_under_the_ticker(stack: Stack, recorder: Recorder, record_property: Mea
     span = (begin, time.monotonic_ns())
     ticks, share = published_share(recorder, begin), least_share(recorder.record, span)
     steps = max(tick.step for tick in recorder.record.published)
-    record_property("measured", f"under the ticker: {ticks:.1%} published, {share:.1%} of them got, {steps} steps of {len(SETTINGS)}")
+    record_property(
+        "measured",
+        f"under the ticker: {ticks:.1%} published, {share:.1%} of them got, {steps} steps of {len(SETTINGS)}",
+    )
     assert check(recorder.record, [span]) == []
     assert {tick.term for tick in recorder.record.published} == {1}
     assert steps == len(SETTINGS)
@@ -70,7 +73,8 @@ def test_under_a_worker(stack: Stack, recorder: Recorder, record_property: Measu
     share = least_share(recorder.record, span)
     reaped = [visit.closed - visit.opened for client in dead for visit in client.visits if visit.closed]
     record_property(
-        "measured", f"under a worker: {share:.1%}, {len(reaped)} of {len(dead)} reaped within {max(reaped, default=0) / 1e9:.1f} s"
+        "measured",
+        f"under a worker: {share:.1%}, {len(reaped)} of {len(dead)} reaped within {max(reaped, default=0) / 1e9:.1f} s",
     )
     assert all(len(client.visits) == 1 and client.is_open for client in living)
     assert check(recorder.record, [span]) == []

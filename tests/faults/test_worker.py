@@ -73,7 +73,7 @@ def test_drained(stack: Stack, recorder: Recorder, record_property: Measured) ->
     gap = max(gap_beyond_the_machine(recorder.record, visit, told) for visit in stayers)
     record_property(
         "measured",
-        f"{told_so} of {len(codes)} got 4012; back within {1000 * back:.0f} ms; exit after {exited:.1f} s; gap {gap:.0f} ms",
+        f"{told_so} of {len(codes)} got 4012; back within {back:.1f} s; exit after {exited:.1f} s; gap {gap:.0f} ms",
     )
     assert going.wait() == 0
     assert staying.running

@@ -1,6 +1,5 @@
 """A wall clock that a test can set under a running program, by libfaketime. All other clocks stay true."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -51,4 +50,4 @@ class WallTime:
         """Set it so many seconds off the machine's."""
         new = self._file.with_suffix(".new")
         new.write_text(f"{by:+f}\n")
-        os.replace(new, self._file)
+        new.replace(self._file)
