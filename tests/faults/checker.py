@@ -92,7 +92,7 @@ def _bursts(frames: Sequence[Frame]) -> Iterator[str]:
         lay = max(one.came - one.looked for one in (frames[first], frame)) // (TICK_MS * MS)
         count = last - first + 1
         if count > BURST + lay:
-            yield f"{count} frames in {BURST_MS} ms, {frames[first].at} to {frame.at} (by its reader, it may be {lay} more)"
+            yield f"{count} frames in {BURST_MS} ms, {frames[first].at} to {frame.at} ({lay} more were excused)"
             return
 
 
