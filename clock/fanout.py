@@ -32,6 +32,10 @@ SLICE: Final = 0.004
 BATCH: Final = 64
 
 
+# Seconds after which a round is given up: the process stood still meanwhile, and the frame is old.
+STALE_AFTER: Final = 0.5
+
+
 class Member(Protocol):
     """Who gets frames."""
 
@@ -125,6 +129,8 @@ class FanOut:
         self._scheduled = False
         self._frame = b""
         self._rest: Iterator[list[Write]] | None = None  # who has not had the frame of the round under way yet
+        self._batch: list[Write] = []  # of these, who is being written to
+        self._began = 0.0
         self.counts = Counts()
 
     def __len__(self) -> int:
@@ -153,6 +159,10 @@ class FanOut:
         if not self._scheduled:
             self._run()
 
+    def look_up(self) -> None:
+        """Leave the batch and look at the time. For a signal handler: the process was stopped, and now goes on."""
+        self._batch.clear()
+
     def _go_on_later(self) -> None:
         self._scheduled = True
         asyncio.get_running_loop().call_soon(self._run)
@@ -160,12 +170,17 @@ class FanOut:
     def _run(self) -> None:
         """Go on with the round under way, or begin the next; for about `SLICE` seconds."""
         self._scheduled = False
+        now = self._now()
         if self._rest is None:
             self._rest = self._begin()
-        end = self._now() + SLICE
+            self._began = now
+        elif now - self._began > STALE_AFTER:
+            self._rest = iter(())
+        end = now + SLICE
         frame, rest = self._frame, self._rest
         whole = len(frame)
         for batch in rest:
+            self._batch = batch
             for write in batch:
                 try:
                     sent = write(frame)

@@ -3,6 +3,7 @@
 Daphne itself has no lifespan, so under plain `daphne` the relay starts with the first request instead.
 """
 
+import signal
 from typing import Any
 
 from clock.apps import worker_relay
@@ -12,6 +13,8 @@ async def lifespan(_scope: Any, receive: Any, send: Any) -> None:
     """Serve the lifespan of one server."""
     await receive()
     relay = worker_relay()
+    # A process that was stopped in the middle of a round must not go on with a frame that is old by now.
+    signal.signal(signal.SIGCONT, lambda *_: relay.fan_out.look_up())
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await relay.stop()

@@ -247,6 +247,26 @@ async def test_the_newest_wins_and_a_round_is_finished_before_the_next_begins() 
     assert {tuple(member.got) for member in members} == {("0", "3")}
 
 
+@pytest.mark.parametrize("signalled", [True, False])
+async def test_a_round_is_not_gone_on_with_after_a_standstill(*, signalled: bool) -> None:
+    """SIGCONT tells at once that the process was stopped; of a machine the clock does, when a batch is done."""
+    fan_out, members, machine = await slow_crowd(3 * BATCH, seconds_a_frame=1e-6)
+
+    def stand_still() -> None:
+        members[7].on_write = machine.work
+        machine.now += 5
+        if signalled:
+            fan_out.look_up()
+
+    members[7].on_write = stand_still
+    fan_out.send(tick(0))
+    fan_out.send(tick(500))
+    await settle()
+    old = [member for member in members if "0" in member.got]
+    assert len(old) <= (8 if signalled else BATCH)
+    assert all(member.got[-1] == "500" for member in members)
+
+
 async def test_nobody_is_always_last() -> None:
     """Each round begins at another member, and in as many rounds as there are members each is the first once."""
     fan_out = FanOut()
