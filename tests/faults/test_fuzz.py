@@ -310,7 +310,11 @@ def waited(worker: Worker) -> float:
 
 
 @pytest.mark.timeout(180)
-def test_fuzz(broker: Broker, ticker: Ticker, directory: Path) -> None:
+@pytest.mark.fault(
+    "a client that floods, pings, sends garbage, oversized or fragmented frames (10,000 inputs)",
+    "closed within 1 s; no traceback in the log; others unaffected",
+)
+def test_fuzz(broker: Broker, ticker: Ticker, directory: Path, record_property: Callable[[str, object], None]) -> None:
     """Each is answered or closed within a second; the worker is as it was, and a viewer missed nothing.
 
     One tick of a hundred may be missed, and those that came while the machine had no processor for the worker.
@@ -331,7 +335,10 @@ def test_fuzz(broker: Broker, ticker: Ticker, directory: Path) -> None:
         missed = due - len(viewer.times)
         starved = (waited(worker) - waited_before) * 1000 / TICK_MS
         kinds = Counter(client.input.kind for client in clients)
-        print(f"{kinds}, {growth:+.1f} MiB, {missed} of {due} ticks missed, {starved:.0f} for want of a processor")
+        print(f"{kinds}, {growth:+.1f} MiB, {starved:.0f} ticks for want of a processor")
+        record_property(
+            "measured", f"{len(clients)} inputs; another viewer missed {missed} of {due} ticks; {growth:+.1f} MiB"
+        )
         assert viewer.times == sorted(set(viewer.times))
         assert missed <= due * 0.01 + starved
         assert growth < 5
