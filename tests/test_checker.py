@@ -189,3 +189,9 @@ def test_an_empty_record_proves_nothing() -> None:
     """Nobody heard anything, or nobody got anything."""
     assert check(record_of([], [])) == ["nothing was published"]
     assert check(record_of(published(), [])) == ["no client got anything"]
+
+
+def test_what_came_before_the_record_began_is_not_judged() -> None:
+    """Clients may have been let in a moment before the subscriber heard its first tick."""
+    ticks = published()
+    assert check(record_of(ticks[2:], frames_of(ticks)), []) == []

@@ -37,7 +37,7 @@ def check(record: Record, healthy: Sequence[Span] = (), *, share: float = SHARE)
     for number, visits in enumerate(record.clients):
         for visit in visits:
             found = (
-                *_order(visit.frames, orders, record.published[-1].came),
+                *_order(visit.frames, orders, (record.published[0].came, record.published[-1].came)),
                 *_ages(visit.frames, orders, record),
                 *_bursts(visit.frames),
                 *(fault for span in healthy for fault in _missed(visit, span, record, share)),
@@ -53,13 +53,13 @@ def _silence(span: Span, record: Record) -> Iterator[str]:
         yield f"{count} ticks were published in {(span[1] - span[0]) / 1e9:.1f} s"
 
 
-def _order(frames: Sequence[Frame], orders: dict[int, set[tuple[int, int]]], end: int) -> Iterator[str]:
+def _order(frames: Sequence[Frame], orders: dict[int, set[tuple[int, int]]], heard: Span) -> Iterator[str]:
     """`at` rises, but where `step` does; no tick comes that nobody published, or after one of a higher term."""
     last, term, step = None, 0, 0
     for frame in frames:
         known = orders.get(frame.at)
-        if not known and frame.came > end:
-            continue  # the subscriber had not read so far when the record ended
+        if not known and not heard[0] < frame.came <= heard[1]:
+            continue  # the subscriber had not begun to hear, or not read so far when the record ended
         if not known:
             yield f"{frame.at} was never published"
             continue
