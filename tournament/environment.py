@@ -72,11 +72,7 @@ def switch(name: str, *, default: bool) -> bool:
 
 def number(name: str, default: int, *, least: int, most: int, unit: str) -> int:
     """Return a whole number from `least` to `most`; the unit is for the error alone."""
-    value = _read(name, str(default))
-    accepts = f"a whole number of {unit} from {least} to {most}"
-    if not re.fullmatch(r"[0-9]{1,12}", value) or not least <= int(value) <= most:
-        raise BadSetting(name, value, accepts)
-    return int(value)
+    return _number(name, _read(name, str(default)), least, most, f"a whole number of {unit} from {least} to {most}")
 
 
 def number_or_auto(name: str, default: str, *, least: int, most: int, unit: str) -> int | None:
@@ -84,7 +80,10 @@ def number_or_auto(name: str, default: str, *, least: int, most: int, unit: str)
     value = _read(name, default)
     if value == "auto":
         return None
-    accepts = f"auto, or a whole number of {unit} from {least} to {most}"
+    return _number(name, value, least, most, f"auto, or a whole number of {unit} from {least} to {most}")
+
+
+def _number(name: str, value: str, least: int, most: int, accepts: str) -> int:
     if not re.fullmatch(r"[0-9]{1,12}", value) or not least <= int(value) <= most:
         raise BadSetting(name, value, accepts)
     return int(value)

@@ -157,10 +157,9 @@ SERVESTATIC_ALLOW_ALL_ORIGINS = False
 USE_TZ = True
 TIME_ZONE = "UTC"
 
-# A page that came by HTTP leads to HTTPS, and browsers keep to that for 30 days. Balancers ask for a worker's health by
-# HTTP. (The time and its stream do not come through Django, and lead nowhere.)
+# A page that came by HTTP leads to HTTPS, and browsers keep to that for 30 days. (The time, its stream and a worker's
+# health do not come through Django, and lead nowhere.)
 SECURE_SSL_REDIRECT = CLOCK_HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 30 * 24 * 3600 if CLOCK_HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if CLOCK_HTTPS else None
 SILENCED_SYSTEM_CHECKS = [
