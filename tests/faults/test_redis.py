@@ -15,6 +15,14 @@ from tournament.broker import free_port
 Measured = Callable[[str, object], None]
 
 
+def two_good_seconds(stack: Stack, recorder: Recorder) -> tuple[int, int]:
+    """Start a leader, a standby and a worker with 20 clients; return from when until when all was well."""
+    stack.leader()
+    stack.ticker().wait_for_output("standing by")
+    recorder.add(20, [stack.worker().port])
+    return recorder.run(2)
+
+
 def sockets_kept(recorder: Recorder) -> bool:
     """Return whether no client lost its connection."""
     return all(client.is_open and len(client.visits) == 1 for client in recorder.clients)
@@ -23,10 +31,7 @@ def sockets_kept(recorder: Recorder) -> bool:
 @pytest.mark.fault("Redis restarted empty", "flowing again within 3 s of its return, sockets kept")
 def test_restarted_empty(stack: Stack, recorder: Recorder, record_property: Measured) -> None:
     """The lease, the term and the subscriptions are gone."""
-    stack.leader()
-    stack.ticker().wait_for_output("standing by")
-    recorder.add(20, [stack.worker().port])
-    before = recorder.run(2)
+    before = two_good_seconds(stack, recorder)
     stack.broker.kill()
     recorder.run(2)
     stack.broker.start()
@@ -44,10 +49,7 @@ def test_restarted_empty(stack: Stack, recorder: Recorder, record_property: Meas
 )
 def test_paused(stack: Stack, recorder: Recorder, record_property: Measured) -> None:
     """It holds back all that was asked of it, and then does it at once."""
-    stack.leader()
-    stack.ticker().wait_for_output("standing by")
-    recorder.add(20, [stack.worker().port])
-    before = recorder.run(2)
+    before = two_good_seconds(stack, recorder)
     with stack.redis() as redis:
         redis.execute_command("CLIENT", "PAUSE", 2000, "ALL")
     pause = recorder.run(2)
@@ -66,10 +68,7 @@ def test_paused(stack: Stack, recorder: Recorder, record_property: Measured) -> 
 )
 def test_subscribers_killed(stack: Stack, recorder: Recorder, record_property: Measured) -> None:
     """The connections of the worker and the standby, three times."""
-    stack.leader()
-    stack.ticker().wait_for_output("standing by")
-    recorder.add(20, [stack.worker().port])
-    before = recorder.run(2)
+    before = two_good_seconds(stack, recorder)
     slowest = 0.0
     for _ in range(3):
         with stack.redis() as redis:
@@ -84,6 +83,59 @@ def test_subscribers_killed(stack: Stack, recorder: Recorder, record_property: M
     assert check(recorder.record, [before, after]) == []
     assert sockets_kept(recorder)
     assert slowest <= 2
+
+
+@pytest.mark.fault(
+    "Redis refuses everybody: wrong password; maxclients; loading", "flowing within 3 s of the end, sockets kept"
+)
+@pytest.mark.parametrize(("setting", "refusing", "willing"), [("requirepass", "no", ""), ("maxclients", "1", "10000")])
+def test_refusing(
+    stack: Stack, recorder: Recorder, record_property: Measured, setting: str, refusing: str, willing: str
+) -> None:
+    """A password that nobody was told, or no room; and all connections are ended, so that everybody has to ask."""
+    before = two_good_seconds(stack, recorder)
+    with stack.redis() as redis:
+        redis.config_set(setting, refusing)
+        here = redis.client_id()
+        for one in redis.client_list():
+            if one["addr"] != recorder.redis_address and int(one["id"]) != here:
+                redis.client_kill_filter(_id=one["id"])
+        refused = recorder.run(3)
+        redis.config_set(setting, willing)
+    seconds = recorder.run_until_flowing()
+    record_property("measured", f"{setting}: {seconds:.2f} s")
+    recorder.run(2)
+    after = recorder.run(2)
+    assert recorder.record.flowing_since(refused[0] + 500_000_000) > 2, "it refused"
+    assert check(recorder.record, [before, after]) == []
+    assert sockets_kept(recorder)
+    assert seconds <= 3
+
+
+@pytest.mark.fault(
+    "Redis refuses everybody: wrong password; maxclients; loading", "flowing within 3 s of the end, sockets kept"
+)
+def test_loading(stack: Stack, recorder: Recorder, record_property: Measured) -> None:
+    """It is back, and reads for four seconds what it had kept: it lets itself be subscribed to, and gives no lease."""
+    before = two_good_seconds(stack, recorder)
+    with stack.redis() as redis:
+        redis.mset({f"key-{number}": number for number in range(4000)})
+        redis.save()
+    stack.broker.kill()
+    stack.broker.command += ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"]
+    stack.broker.start()
+    with stack.redis() as redis:
+        _, end = recorder.run(2)
+        assert redis.info("persistence")["loading"] == 1
+        recorder.run_until(lambda: redis.info("persistence")["loading"] == 0, "it has loaded")
+    seconds = recorder.run_until_flowing()
+    record_property("measured", f"loading: {seconds:.2f} s")
+    recorder.run(2)
+    after = recorder.run(2)
+    assert recorder.record.flowing_since(end) > 1, "it gave no lease"
+    assert check(recorder.record, [before, after]) == []
+    assert sockets_kept(recorder)
+    assert seconds <= 3
 
 
 @pytest.mark.fault("Redis half-open for 20 s", "worker not ready within 2 s; flowing within 5 s of healing")
