@@ -118,6 +118,11 @@ def hang_up(viewers: list[Viewer]) -> None:
         viewer.socket.close()
 
 
+def test_nobody_counts_through_the_load_balancer(stack: Stack) -> None:
+    """What a worker has counted is for whoever may ask it directly."""
+    assert stack.get("/metrics")[0] == 404
+
+
 def test_frames_come_from_every_replica(stack: Stack) -> None:
     """The load balancer spreads the viewers evenly, and each of them gets the ticks, in order."""
     wait_until(lambda: len([one for one in settled(stack) if one >= 0]) == 3, "three replicas")
