@@ -23,7 +23,6 @@ redis.call('SET', KEYS[2], '1')
 redis.call('GET', KEYS[1])
 redis.call('GET', KEYS[2])
 redis.call('PEXPIRE', KEYS[1], 1000)
-redis.call('TIME')
 return redis.call('DEL', KEYS[1])
 """
 KEYS = ("clock:lease", "clock:term")
@@ -60,7 +59,6 @@ def test_what_the_ticker_may_do(server: Server) -> None:
         ticker.publish(REHEARSAL_CHANNEL, "")
         ticker.pubsub().subscribe(CHANNEL)
         assert ticker.eval(LEASE, 2, *KEYS, "one") == 1
-        assert ticker.time()
         assert ticker.ping()
         assert ticker.role()
 
