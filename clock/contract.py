@@ -6,6 +6,7 @@ boundary of the wall clock. The tick's time is its sequence number.
 
 import json
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
@@ -37,17 +38,21 @@ class Tick(NamedTuple):
     """One tick, as it travels from the ticker to the workers.
 
     `frame` is the text that browsers get, verbatim. `term` rises when another ticker takes over, and `step` when the
-    wall clock was set.
+    wall clock was set. The clock of the Redis whose `run_id` is `server` is `ahead` of the ticker's by so many
+    milliseconds, give or take `margin`; where that is not known, `server` is empty.
     """
 
     at: int
     frame: str
     term: int = 0
     step: int = 0
+    server: str = ""
+    ahead: float = 0.0
+    margin: float = 0.0
 
     def message(self) -> dict[str, Any]:
         """Return the tick as a message of the channel layer."""
-        return {"type": MESSAGE_TYPE, "at": self.at, "frame": self.frame, "term": self.term, "step": self.step}
+        return {"type": MESSAGE_TYPE, **self._asdict()}
 
     @classmethod
     def from_message(cls, message: Any) -> Self:
@@ -57,21 +62,25 @@ class Tick(NamedTuple):
             BrokenContract: it is not a tick. Whoever can reach Redis can publish to the group.
         """
         try:
-            at, frame, term, step = message["at"], message["frame"], message["term"], message["step"]
+            tick = cls(*_fields_of(message))
         except (KeyError, TypeError):
-            at = frame = term = step = None
-        if not (
-            type(at) is type(term) is type(step) is int
-            and type(frame) is str
-            and frame.isascii()
-            and len(frame) <= MAX_FRAME_LENGTH
+            tick = None
+        if tick is None or not (
+            type(tick.at) is type(tick.term) is type(tick.step) is int
+            and type(tick.frame) is type(tick.server) is str
+            and type(tick.ahead) is type(tick.margin) is float
+            and tick.frame.isascii()
+            and len(tick.frame) <= MAX_FRAME_LENGTH
         ):
             raise BrokenContract(f"not a tick: {str(message)[:100]}")
-        return cls(at, frame, term, step)
+        return tick
 
     def wire(self) -> bytes:
         """Return the frame as it goes over a socket: one unmasked text frame of RFC 6455, section 5.2."""
         return bytes((0x81, len(self.frame))) + self.frame.encode()
+
+
+_fields_of = itemgetter(*Tick._fields)
 
 
 def text_of(wire: bytes) -> str:

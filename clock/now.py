@@ -9,6 +9,7 @@ from django.conf import settings
 from clock.apps import worker_relay
 from clock.contract import format_time
 from clock.page import Answer, page
+from clock.version import HEADER, page_version
 
 
 @page
@@ -16,14 +17,18 @@ def now(_scope: Any) -> Answer:
     """Tell the time as the ticker tells it, whatever this worker's own clock says.
 
     `at` is in milliseconds since the Unix epoch, with a fraction; `age` says how many milliseconds ago the last tick
-    came; `bound` is how far off the time may be, in milliseconds, or null where that is not known. With no tick since
-    the start, the answer is 503 and all of them are null.
+    came; `bound` is how far off the ticker's clock `at` may be, in milliseconds, or null where that is not known: it is
+    proved by round trips to Redis (see clock/comparison.py). With no tick since the start, the answer is 503 and all of
+    them are null. A header names the version of the page.
     """
-    answer: dict[str, str | float | None] = dict.fromkeys(("message", "at", "age", "bound"))
+    told: dict[str, str | float | None] = dict.fromkeys(("message", "at", "age", "bound"))
+    status = HTTPStatus.SERVICE_UNAVAILABLE
     instant = worker_relay().instant()
-    if instant is None:
-        return Answer(HTTPStatus.SERVICE_UNAVAILABLE, json.dumps(answer).encode())
-    answer["message"] = format_time(int(instant.at), settings.CLOCK_TIME_ZONE)
-    answer["at"] = round(instant.at, 3)
-    answer["age"] = round(instant.age, 3)
-    return Answer(HTTPStatus.OK, json.dumps(answer).encode())
+    if instant is not None:
+        status = HTTPStatus.OK
+        told["message"] = format_time(int(instant.at), settings.CLOCK_TIME_ZONE)
+        told["at"] = round(instant.at, 3)
+        told["age"] = round(instant.age, 3)
+        told["bound"] = None if instant.bound is None else round(instant.bound, 3)
+    version = (HEADER.lower().encode(), page_version().encode())
+    return Answer(status, json.dumps(told).encode(), headers=(version,))

@@ -16,6 +16,7 @@ class Answer(NamedTuple):
     status: HTTPStatus
     body: bytes
     content_type: bytes = b"application/json"
+    headers: tuple[tuple[bytes, bytes], ...] = ()  # beside the usual
 
 
 def page(get: Callable[[Any], Answer]) -> Application:
@@ -37,6 +38,7 @@ def page(get: Callable[[Any], Answer]) -> Application:
             (b"content-type", answer.content_type),
             (b"content-length", b"%d" % len(answer.body)),
             *_HEADERS,
+            *answer.headers,
         ]
         if answer.status == HTTPStatus.METHOD_NOT_ALLOWED:
             headers.append((b"allow", b"GET, HEAD"))

@@ -4,17 +4,17 @@ It is the only member of the group in this process. Clients join it, and it hand
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from clock.comparison import Comparison, RedisClock, bound
 from clock.contract import GROUP, BrokenContract, Tick
 from clock.fanout import FanOut
-from clock.layer import hear
+from clock.layer import TickLayer, hear
 from clock.outage import AWAY, Backoff, describe
-from clock.succession import Instant, Succession
+from clock.succession import Succession
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,18 @@ SILENCE: Final = 2.0
 
 # What the relay does: it waits for its first tick, ticks come, none come, or Redis is away.
 WAITING, FLOWING, SILENT, AWAY_FROM_REDIS = STATES = ("waiting", "flowing", "silent", "away")
+
+
+class Instant(NamedTuple):
+    """What time it is, in milliseconds.
+
+    `at` is since the Unix epoch, told by a tick that is `age` old. It is `bound` off what the ticker's clock shows, at
+    most; None where that is not known.
+    """
+
+    at: float
+    age: float
+    bound: float | None
 
 
 class Relay:
@@ -42,11 +54,20 @@ class Relay:
         self.succession = Succession(now)
         self.not_ticks = 0  # messages to the group that were none
         self._task: asyncio.Task[None] | None = None
+        self._redis_clock: RedisClock | None = None
+        self._comparing: asyncio.Task[None] | None = None
         self.state = ""  # one of `STATES`, once it is started
 
     def instant(self) -> Instant | None:
-        """Return the time as the ticker tells it; None before the first tick."""
-        return self.succession.instant()
+        """Return the time as the ticker tells it, and what is known of it; None before the first tick."""
+        tick = self.succession.last
+        if tick is None:
+            return None
+        now = self._now()
+        age = (now - self.succession.taken_at) * 1_000
+        there = Comparison(tick.server, tick.ahead, tick.margin) if tick.server else None
+        here = self._redis_clock.read() if self._redis_clock else None
+        return Instant(tick.at + age, age, bound(tick.at + age, now * 1_000, age, here, there))
 
     def start(self) -> None:
         """Start listening on the running event loop, if it is not listening already."""
@@ -55,15 +76,19 @@ class Relay:
 
     async def stop(self) -> None:
         """Stop listening and let go of Redis."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        tasks = {task for task in (self._task, self._comparing) if task}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._task = self._comparing = None
 
     async def _listen(self) -> None:
         """Hear ticks for ever: join the group, and join it anew whenever the ticks stop or Redis goes."""
         layer = self._layer()
+        if isinstance(layer, TickLayer):
+            self._redis_clock = RedisClock(lambda: layer.connect(GROUP), lambda: self._now() * 1_000)
+            self._comparing = asyncio.create_task(self._redis_clock.run(), name="comparison")
         backoff = Backoff(0.1)
         self._enter(WAITING, logging.INFO, "waiting for the first tick")
         while True:

@@ -6,7 +6,7 @@ shown an old time, whatever queued where.
 
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from clock.contract import Tick
 
@@ -28,13 +28,6 @@ NOT_ABOVE: Final = "not above the last"
 OLD: Final = "old"
 
 
-class Instant(NamedTuple):
-    """What time it is: `at` in milliseconds since the Unix epoch, told by a tick that is `age` milliseconds old."""
-
-    at: float
-    age: float
-
-
 class Succession:
     """Takes ticks or drops them, and keeps the last that was taken. `now` is in seconds, and nobody sets it."""
 
@@ -47,13 +40,6 @@ class Succession:
         self._highest_step = 0
         self._lateness = Lateness()
         self._old_since: float | None = None
-
-    def instant(self) -> Instant | None:
-        """Return the time as the ticker tells it: the last tick's, and what has passed since. None before the first."""
-        if self.last is None:
-            return None
-        age = (self._now() - self.taken_at) * 1000
-        return Instant(self.last.at + age, age)
 
     def take(self, tick: Tick) -> bool:
         """Take a tick as the newest; or drop it and return False.

@@ -9,6 +9,7 @@ from channels.testing import HttpCommunicator
 
 from clock.contract import GROUP, Tick
 from clock.relay import Relay
+from clock.version import page_version
 from tests.conftest import settle
 from tournament.asgi import application
 
@@ -26,6 +27,7 @@ async def test_before_the_first_tick(relay: Relay) -> None:
     assert status == 503
     assert json.loads(body) == {"message": None, "at": None, "age": None, "bound": None}
     assert headers[b"cache-control"] == b"no-store"
+    assert headers[b"clock-version"] == page_version().encode()
 
 
 async def test_it_is_on_the_tickers_timeline(relay: Relay, layer: InMemoryChannelLayer) -> None:

@@ -7,6 +7,7 @@ import asyncio
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from clock.comparison import RedisClock
 from clock.contract import GROUP, Tick, format_frame
 from clock.outage import AWAY, Outage
 
@@ -23,11 +24,12 @@ REHEARSAL: Final = {"type": "clock.rehearsal"}
 class Publisher:
     """Sends ticks through a channel layer, and tells the outage how that went."""
 
-    def __init__(self, layer: Any, zone: ZoneInfo, outage: Outage) -> None:
+    def __init__(self, layer: Any, zone: ZoneInfo, outage: Outage, redis_clock: RedisClock) -> None:
         self.last: Tick | None = None  # the last that Redis took
         self.zone = zone
         self.outage = outage
         self._layer = layer
+        self._redis_clock = redis_clock
         self._doubtful = False
 
     async def rehearse(self) -> None:
@@ -40,7 +42,10 @@ class Publisher:
 
     async def publish(self, at: int, term: int, step: int) -> bool:
         """Send a tick, and return whether Redis took it."""
-        tick = Tick(at, format_frame(at, self.zone), term, step)
+        if self.last is not None and step != self.last.step:
+            self._redis_clock.forget()
+        comparison = self._redis_clock.read() or ()
+        tick = Tick(at, format_frame(at, self.zone), term, step, *comparison)
         if not self.outage.may_try() or not await self._send(GROUP, tick.message()):
             return False
         self.last = tick

@@ -1,12 +1,14 @@
 import asyncio
 import gc
 import signal
+import time
 from typing import Any
 
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from clock.comparison import RedisClock
 from clock.contract import GROUP
 from clock.outage import Backoff, Outage
 from ticker.lease import Lease
@@ -34,7 +36,8 @@ async def _run() -> None:
     layer = get_channel_layer()
     lease = Lease(lambda: layer.connect(GROUP), settings.CLOCK_NAMESPACE)
     standby = Standby(layer, settings.CLOCK_MAX_STANDBY_OFFSET)
-    publisher = Publisher(layer, settings.CLOCK_TIME_ZONE, Outage(Backoff(0.05, LONGEST_PAUSE)))
+    redis_clock = RedisClock(lambda: layer.connect(GROUP), lambda: time.time() * 1_000)
+    publisher = Publisher(layer, settings.CLOCK_TIME_ZONE, Outage(Backoff(0.05, LONGEST_PAUSE)), redis_clock)
     ticker = Ticker(Metronome(), publisher, lease, standby)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -42,4 +45,6 @@ async def _run() -> None:
     # What Django loaded is here to stay: the collector need not walk it, 20 ms at a time, in the middle of a tick.
     gc.collect()
     gc.freeze()
+    comparing = loop.create_task(redis_clock.run(), name="comparison")
     await ticker.run()
+    comparing.cancel()

@@ -1,0 +1,123 @@
+"""The comparison of clocks: by how much the clock of Redis is ahead of one here, and how well that is known.
+
+One-way delays prove nothing: a tick that came may have been under way for any time. A round trip does: what Redis said
+was true at some moment between question and answer. Ticker and worker each compare with the same Redis, and so with
+each other. All times are milliseconds.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from redis.asyncio import Redis
+
+from clock.outage import AWAY
+
+logger = logging.getLogger(__name__)
+
+# How far two clocks may drift apart: what NTP slews with crystals that are not bad. It widens what was learnt.
+DRIFT: Final = 200e-6
+
+# Seconds between two comparisons; the first few follow at once.
+INTERVAL: Final = 1.0
+FIRST_FEW: Final = 5
+
+# Seconds that an answer may take.
+PATIENCE: Final = 1.0
+
+
+class Comparison(NamedTuple):
+    """Redis is `ahead` of a clock here, give or take `margin`. `server` says which Redis: its `run_id`."""
+
+    server: str
+    ahead: float
+    margin: float
+
+
+class Interval:
+    """Bounds of an offset between two clocks, which all that is learnt makes tighter and time makes wider.
+
+    After Marzullo, "Maintaining the Time in a Distributed System" (1983): intervals are intersected, rather than the
+    best of them trusted. As all of them widen alike, the tightest bound from either side is all that need be kept.
+    """
+
+    def __init__(self) -> None:
+        self._low, self._high, self._as_of = float("-inf"), float("inf"), 0.0
+
+    def learn(self, sent: float, received: float, told: float) -> None:
+        """Take in a round trip. If it contradicts what was known, a clock was set, and that is forgotten."""
+        low, high = self._at(received)
+        new_low, new_high = told - received, told - sent + DRIFT * (received - sent)
+        if new_low > high or new_high < low:
+            low, high = new_low, new_high
+        self._low, self._high, self._as_of = max(low, new_low), min(high, new_high), received
+
+    def read(self, now: float) -> tuple[float, float]:
+        """Return the offset and its margin, which is infinite before the first round trip."""
+        low, high = self._at(now)
+        return (low + high) / 2, (high - low) / 2
+
+    def _at(self, now: float) -> tuple[float, float]:
+        drifted = DRIFT * max(0.0, now - self._as_of)
+        return self._low - drifted, self._high + drifted
+
+
+def bound(at: float, now: float, age: float, here: Comparison | None, there: Comparison | None) -> float | None:
+    """Return by how much `at` may differ from what the ticker's clock shows now; None where that is not known.
+
+    `now` is by the clock that is compared `here`; `there` is the ticker's comparison, which is `age` old.
+    """
+    if here is None or there is None or here.server != there.server:
+        return None
+    shown_there = now + here.ahead - there.ahead
+    found = abs(shown_there - at) + here.margin + there.margin + DRIFT * age
+    return found if math.isfinite(found) else None
+
+
+class RedisClock:
+    """Compares a clock here with that of Redis, again and again."""
+
+    def __init__(self, connect: Callable[[], Redis], clock: Callable[[], float]) -> None:
+        self._connect = connect
+        self._clock = clock
+        self._server = ""
+        self._interval = Interval()
+
+    def forget(self) -> None:
+        """Know nothing until the next comparison: the clock here was set."""
+        self._server = ""
+
+    def read(self) -> Comparison | None:
+        """Return what is known now."""
+        if not self._server:
+            return None
+        return Comparison(self._server, *self._interval.read(self._clock()))
+
+    async def run(self) -> None:
+        """Compare for ever."""
+        while True:
+            redis = self._connect()
+            try:
+                await self._compare(redis)
+            except AWAY as error:
+                logger.debug("the clock of Redis cannot be had: %r", error)
+            finally:
+                await redis.connection_pool.aclose()
+            await asyncio.sleep(INTERVAL)
+
+    async def _compare(self, redis: Redis) -> None:
+        async with asyncio.timeout(PATIENCE):
+            server = (await redis.info("server"))["run_id"]
+        compared = 0
+        while True:
+            async with asyncio.timeout(PATIENCE):
+                sent = self._clock()
+                seconds, microseconds = await redis.time()
+                received = self._clock()
+            if server != self._server:  # another machine, perhaps
+                self._server, self._interval = server, Interval()
+            self._interval.learn(sent, received, seconds * 1_000 + microseconds / 1_000)
+            compared += 1
+            await asyncio.sleep(INTERVAL if compared >= FIRST_FEW else 0.01)
