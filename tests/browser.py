@@ -36,7 +36,17 @@ def install_chromium() -> None:
     """Install one: Debian's if we may, else Playwright's own."""
     if shutil.which("apt-get") and os.geteuid() == 0:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"]
+        # Xvfb is for tests/headed.py, whose tests are left out without.
+        install = [
+            "apt-get",
+            "install",
+            "-y",
+            "-qq",
+            "--no-install-recommends",
+            "chromium",
+            "fonts-dejavu-core",
+            "xvfb",
+        ]
         for command in (["apt-get", "update", "-qq"], install):
             subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
     else:

@@ -1,6 +1,7 @@
-"""What the tests share: a relay on a layer in memory, and the real parts of a clock."""
+"""What the tests share: a relay on a layer in memory, the real parts of a clock, and a real browser."""
 
 import asyncio
+import re
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -8,11 +9,15 @@ from pathlib import Path
 import pytest
 from channels.layers import InMemoryChannelLayer
 from django.apps import apps
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from bench.stack import Broker, Ticker, Worker
 from clock.contract import text_of
 from clock.fanout import Member, Write
 from clock.relay import Relay
+from tests.browser import ADVICE, find_chromium
+
+DATE = {"locale": "en-GB", "timezone_id": "America/New_York"}  # neither of them the clock's
 
 
 class Client:
@@ -100,6 +105,39 @@ def worker(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[Worker]:
         worker.wait_for_ticks()
         yield worker
         assert "Traceback" not in worker.output()
+
+
+@pytest.fixture(scope="module")  # while it is there, Playwright's event loop is this thread's, and others find no place
+def browser() -> Iterator[Browser]:
+    """A Chromium."""
+    path = find_chromium()
+    assert path, ADVICE
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", *quiet])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser without a past."""
+    context = browser.new_context(**DATE)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page that must be silent on the console, and raise nothing."""
+    page = context.new_page()
+    noise: list[str] = []
+    page.on("console", lambda message: noise.append(message.text))
+    page.on("pageerror", lambda error: noise.append(str(error)))
+    yield page
+    # Chromium itself reports a dial or a request that failed; a page cannot help that.
+    own = r"WebSocket connection to|Failed to load resource: .*(net::ERR_|\b503\b)"
+    assert [line for line in noise if not re.search(own, line)] == []
 
 
 async def settle() -> None:
