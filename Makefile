@@ -7,7 +7,7 @@ SECONDS ?= 60
 run := .venv/bin/python
 
 .PHONY: help bench bench-full up test check audit format browser redis fault-tools faults punctuality compose-test \
-  requirements clean
+  translations requirements clean
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' Makefile
@@ -63,6 +63,9 @@ punctuality: .venv/.ready  ## Measure how punctual the ticker is, beside a bare 
 
 compose-test: .venv/.ready  ## Build the image, run the Compose stack with three workers, and test it
 	$(run) -m pytest tests/compose
+
+translations:  ## Compile clock/locale (needs msgfmt, which Debian has in gettext)
+	for po in clock/locale/*/LC_MESSAGES/django.po; do msgfmt --check-format -o "$${po%.po}.mo" "$$po" || exit 1; done
 
 requirements:  ## Pin the newest versions that pyproject.toml allows (needs uv)
 	uv pip compile --upgrade --quiet pyproject.toml --universal --python-version 3.11.2 --generate-hashes --custom-compile-command "make requirements" -o requirements.txt

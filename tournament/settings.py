@@ -89,6 +89,9 @@ CLOCK_MAX_CONTROL_FRAMES = environment.number(
     "CLOCK_MAX_CONTROL_FRAMES", 20, least=0, most=1000, unit="frames a second"
 )
 
+# Whose pages may put `/clock/embed` into a frame; the clock's other pages are in nobody's.
+CLOCK_FRAME_ANCESTORS = environment.origins("CLOCK_FRAME_ANCESTORS", "")
+
 # DEBUG, INFO, WARNING, ERROR or CRITICAL. At INFO a line is a change of state, never a connection or a tick.
 CLOCK_LOG_LEVEL = environment.choice("CLOCK_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 
@@ -117,6 +120,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "tournament.compression.Compression",
     "csp.middleware.CSPMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.middleware.common.CommonMiddleware",  # refuses unknown hosts
@@ -166,6 +170,19 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W003",  # CSRF: there are no forms, sessions or users, and nothing that a request could change
     "security.W005",  # HSTS for subdomains: whose they are, a clock cannot know
     "security.W021",  # HSTS in browsers' own lists: cannot be taken back
+]
+
+# The languages of the page; the words are in clock/words.py, and what they are in each language in clock/locale.
+USE_I18N = True
+LANGUAGE_CODE = "en"
+LANGUAGES = [
+    ("ar", "Arabic"),
+    ("de", "German"),
+    ("en", "English"),
+    ("es", "Spanish"),
+    ("fr", "French"),
+    ("ja", "Japanese"),
+    ("pt", "Portuguese"),
 ]
 
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -8,4 +8,5 @@ from clock import views
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="clock", query_string=True)),
     path("clock/", views.clock, name="clock"),
+    path("clock/embed", views.embed, name="embed"),
 ]

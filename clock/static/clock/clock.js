@@ -1,64 +1,109 @@
-// The page: ticks come from the stream and go to the face, the newest once per animation frame.
+// The page: the timekeeper knows the time, the face shows it, and the options say how.
 
 import { Face } from "./face.js";
-import { Stream } from "./stream.js";
-
-// Milliseconds without a tick on an open socket after which the page says so; at a low rate, three periods.
-const NO_TICKS_AFTER = 1_000;
-
-const query = new URLSearchParams(location.search);
-const rate = query.get("rate");
-const noTicksAfter = Math.max(NO_TICKS_AFTER, 3_000 / (Number(rate) || 100));
-
-const address = new URL("/ws/clock/", location.href);
-address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-if (rate !== null) address.searchParams.set("rate", rate);
+import { DEFAULTS, readOptions } from "./options.js";
+import { Panel } from "./panel.js";
+import { Raw } from "./raw.js";
+import { Renewal } from "./renewal.js";
+import { Screen } from "./screen.js";
+import { Timekeeper } from "./timekeeper.js";
+import { say } from "./words.js";
 
 const face = new Face();
-let newest = null;
-let newestCame = 0;
-let opened = 0;
-let painting = false;
-let streamState = "connecting";
-let shownState = "";
+const renewal = new Renewal();
+const screen = new Screen(() => tell());
+let { options, problems } = readOptions(location.search);
+let panel = null;
+let refusal = "";
 
-function paint() {
-  painting = false;
-  face.show(newest);
-  judge();
+function use(read) {
+  ({ options, problems } = read);
+  dress(options);
+  face.use(options);
+  screen.keepOn(options.awake);
+  tell();
 }
 
-// What is shown on an open connection. One that has brought no frame yet proves nothing.
-function worth(now) {
-  if (now - Math.max(newestCame, opened) >= noTicksAfter) return "no ticks";
-  if (newestCame >= opened) return "live";
-  return newest === null ? "connecting" : "reconnecting";
+function dress({ theme, colours, background, labels }) {
+  const root = document.documentElement;
+  root.dataset.theme = theme;
+  root.dataset.background = background;
+  root.style.setProperty("--own-figure", colours ? `#${colours[0]}` : null);
+  root.style.setProperty("--own-ground", colours ? `#${colours[1]}` : null);
+  document.title = labels.find(Boolean) ?? say("title");
 }
 
-function judge(reason = "") {
-  const state = streamState === "open" ? worth(performance.now()) : streamState;
-  if (state !== shownState) {
-    shownState = state;
-    face.state(state, reason);
+// What is wrong stays on the screen for as long as it is.
+function tell() {
+  const list = document.getElementById("problems");
+  const texts = [...problems, screen.failed ? screen.word : "", refusal].filter(Boolean);
+  list.hidden = !texts.length;
+  list.replaceChildren(
+    ...texts.map((text) => {
+      const item = document.createElement("li");
+      item.textContent = text;
+      return item;
+    }),
+  );
+  panel?.tellAwake(screen.word);
+}
+
+async function toggleFull() {
+  try {
+    await screen.toggleFull();
+    refusal = "";
+  } catch (error) {
+    refusal = say("full_screen_refused", { reason: error.message });
   }
+  tell();
 }
 
-const stream = new Stream(
-  address,
-  (tick) => {
-    newest = tick;
-    newestCame = performance.now();
-    if (!painting) {
-      painting = true;
-      requestAnimationFrame(paint);
-    }
-  },
-  (state, reason) => {
-    streamState = state;
-    if (state === "open") opened = performance.now();
-    judge(reason);
-  },
-);
+// The page that is embedded has no buttons, and leaves the keys to the page around it.
+function equip() {
+  panel = new Panel(options, use);
+  const actions = { say: () => face.speak(), "full-screen": toggleFull, settings: () => panel.open() };
+  for (const [id, act] of Object.entries(actions)) document.getElementById(id).addEventListener("click", act);
+  const keys = { t: actions.say, f: actions["full-screen"], s: actions.settings };
+  addEventListener("keydown", (event) => {
+    const busy = event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.defaultPrevented;
+    const act = keys[event.key.toLowerCase()];
+    if (busy || !act || document.querySelector("dialog[open]")) return;
+    event.preventDefault(); // or the letter is typed into the field that gets the focus
+    act();
+  });
+}
 
-stream.open();
-setInterval(judge, 200);
+if (document.getElementById("tools")) equip();
+use({ options, problems });
+
+// With ?raw, what arrives stands below the clock.
+function mountRaw() {
+  const element = document.createElement("pre");
+  element.id = "raw";
+  element.tabIndex = 0; // it may be wider than the screen, and is scrolled by keys
+  document.getElementById("clock").append(element);
+  return new Raw(element);
+}
+
+const raw = options.raw ? mountRaw() : null;
+
+// For those who want to look at it while it runs, such as the tests.
+export const timekeeper = new Timekeeper({ rate: options.rate === DEFAULTS.rate ? null : options.rate, watcher: raw });
+
+let state = "";
+
+// By the clock at the moment of painting: the argument of this callback can be tens of milliseconds behind it.
+function paint() {
+  requestAnimationFrame(paint);
+  const now = performance.now();
+  const reading = timekeeper.read(now);
+  if (reading.state !== state) {
+    if (reading.state === "live" && state !== "") renewal.suspect();
+    state = reading.state;
+  }
+  face.paint(reading);
+  raw?.paint(now, reading);
+}
+
+timekeeper.start();
+requestAnimationFrame(paint);

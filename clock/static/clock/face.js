@@ -1,61 +1,162 @@
-// The face: shows a tick, and a word on what it is worth. Only the parts that changed are touched.
+// The face: a wall of dials, and below it a plain word on what the time is worth.
 
-const dates = new Intl.DateTimeFormat(undefined, {
-  weekday: "long",
-  day: "numeric",
-  month: "long",
-  year: "numeric",
-  timeZone: "UTC", // the time told is read as UTC, so that it comes out as it was told
-});
+import { Dial } from "./dial.js";
+import { worth } from "./digits.js";
+import { given, say } from "./words.js";
+import { Zone } from "./zones.js";
 
-const WORDS = {
-  connecting: "connecting",
-  live: "live",
-  reconnecting: "reconnecting: this is the last time that was told",
-  "no ticks": "no ticks: this is the last time that was told",
-  refused: "refused",
-};
+// Milliseconds that a state must have lasted before it is announced to those who listen: what passes is not worth a word.
+const ANNOUNCED_AFTER = 1_500;
+
+// Milliseconds between two texts of the bound, for those who read it.
+const BOUND_EVERY = 1_000;
+
+// How many em of their figures lie between two dials.
+const BETWEEN = 0.5;
+
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Face {
   #root = document.getElementById("clock");
-  #date = document.getElementById("date");
-  #seconds = textOf("seconds");
-  #hundredths = textOf("hundredths");
-  #zone = document.getElementById("zone-name").textContent;
-  #offset = document.getElementById("zone-offset");
+  #wall = document.getElementById("wall");
   #word = document.getElementById("state-word");
+  #bound = document.getElementById("bound");
+  #notes = document.getElementById("notes");
+  #spoken = document.getElementById("spoken");
+  #pattern = this.#wall.firstElementChild.cloneNode(true);
+  #dials = [];
+  #options = null;
+  #shown = { state: "connecting", since: null, reason: "", stepped: false };
+  #boundShown = undefined;
+  #boundShownAt = -Infinity;
+  #tenths = "sharp";
+  #hundredths = "sharp";
+  #announcing = 0;
+  #announced = "";
 
-  // message: "2026-11-22 12:48:00.12"; at: the same instant in milliseconds since the Unix epoch.
-  show({ message, at }) {
-    const seconds = message.slice(11, 19);
-    if (this.#seconds.data !== seconds) {
-      this.#seconds.data = seconds;
-      const local = Date.parse(`${message.slice(0, 10)}T${message.slice(11)}0Z`);
-      setText(this.#date, dates.format(local));
-      setText(this.#offset, this.#zone === "UTC" ? "" : offsetText(local - at));
+  constructor() {
+    calm.addEventListener("change", () => this.use(this.#options));
+    addEventListener("resize", () => this.#lay());
+  }
+
+  // Builds the dials that the options ask for.
+  use(options) {
+    this.#options = options;
+    const zones = options.tz.length ? options.tz.map((name) => new Zone(name)) : [new Zone(given.zone, { told: true })];
+    const hundredths = options.seconds && !calm.matches && (options.hundredths ?? zones.length === 1);
+    const language = options.lang || navigator.language;
+    this.#dials = zones.map((zone, number) => {
+      const label = options.labels[number] ?? "";
+      return new Dial(this.#pattern.cloneNode(true), zone, label, options, { language, hundredths });
+    });
+    this.#wall.replaceChildren(...this.#dials.map((dial) => dial.root));
+    this.#lay();
+    this.#root.dataset.mirror = options.mirror;
+    this.#note();
+    this.#judge(this.#boundShown ?? null);
+  }
+
+  // Shows a reading of the timekeeper: once per animation frame.
+  paint(reading) {
+    const { state, since, reason, stepped } = reading;
+    const shown = this.#shown;
+    if (state !== shown.state || since !== shown.since || reason !== shown.reason || stepped !== shown.stepped) {
+      this.#shown = { state, since, reason, stepped };
+      this.#say(reading);
     }
-    this.#hundredths.data = message.slice(19);
+    this.#sayBound(reading);
+    const time = reading.time === null ? null : reading.time + this.#options.offset;
+    for (const dial of this.#dials) dial.paint(time, reading.zoneOffset);
   }
 
-  // A state that nothing was ever shown in has no last time to speak of.
-  state(state, reason = "") {
+  // Speaks the time, for those who cannot see it.
+  speak() {
+    const state = [this.#word.textContent, this.#bound.textContent].filter(Boolean).join(", ");
+    const told = this.#dials.map((dial) => dial.tell()).filter(Boolean);
+    const texts = told.map((one) => say("spoken", { ...one, state: "" }).replace(/[.\s]+$/, ""));
+    this.#utter([...texts, state].join(". "));
+  }
+
+  #say(reading) {
+    const { state, since, reason } = reading;
     this.#root.dataset.state = state;
-    const shown = this.#seconds.data.startsWith("-") ? state : WORDS[state];
-    setText(this.#word, reason ? `${shown}: ${reason}` : shown);
+    this.#boundShownAt = -Infinity;
+    const when = since === null ? null : this.#dials[0].timeOfDay(since, reading.zoneOffset);
+    const names = { stopped: when === null ? "stopped" : "stopped_since", holdover: when === null ? "holdover_from_start" : "holdover" };
+    set(this.#word, say(names[state] ?? state, { since: when, reason }));
+    this.#note();
+    clearTimeout(this.#announcing);
+    this.#announcing = setTimeout(() => this.#announce(state), ANNOUNCED_AFTER);
+  }
+
+  #announce(state) {
+    if (state === this.#announced) return;
+    const first = this.#announced === "";
+    this.#announced = state;
+    if (!(first && state === "live")) this.#utter(this.#word.textContent);
+  }
+
+  // The same words again are heard again only if they come anew.
+  #utter(text) {
+    this.#spoken.textContent = "";
+    setTimeout(() => (this.#spoken.textContent = text), 50);
+  }
+
+  #sayBound({ state, time, bound }) {
+    const now = performance.now();
+    const known = time !== null && bound !== null;
+    if (now - this.#boundShownAt < BOUND_EVERY && known === (typeof this.#boundShown === "number")) return;
+    this.#boundShownAt = now;
+    this.#boundShown = known ? bound : null;
+    this.#judge(this.#boundShown);
+    const name = known ? (state === "holdover" ? "bound_growing" : "bound") : "bound_unknown";
+    set(this.#bound, time === null ? "" : say(name, { bound: known ? boundText(bound) : "" }));
+  }
+
+  #judge(bound) {
+    this.#tenths = worth(bound, 100, this.#tenths);
+    this.#hundredths = worth(bound, 10, this.#hundredths);
+    for (const dial of this.#dials) dial.judge(this.#tenths, this.#hundredths);
+  }
+
+  #note() {
+    const notes = [];
+    const { offset } = this.#options;
+    if (this.#shown.stepped) notes.push(say("stepped"));
+    if (offset) notes.push(say(offset > 0 ? "ahead" : "behind", { offset: Math.abs(offset) }));
+    set(this.#notes, notes.join(" · "));
+    this.#notes.hidden = !notes.length;
+  }
+
+  // Lays the wall out: as many columns as make the figures largest. `ems` is how many em those of one dial need.
+  #lay() {
+    const { hours, seconds, size, date } = this.#options;
+    const count = this.#dials.length;
+    const ems = 3.3 + (seconds ? 1.85 : 0) + (this.#dials[0].hundredths ? 1.05 : 0) + (hours === 12 ? 1.1 : 0);
+    const sizes = this.#dials.map((_, others) => {
+      const columns = others + 1;
+      const rows = Math.ceil(count / columns);
+      const between = 0.05 * Math.min(innerWidth, innerHeight); // rows, and below them
+      // Half of a wall is words.
+      const room = count > 1 ? ((innerHeight - 160) / rows - between) / 2 : innerHeight * 0.62;
+      return Math.min((innerWidth * 0.9) / (columns * ems + others * BETWEEN), Math.max(room, 16));
+    });
+    const largest = Math.max(...sizes);
+    const style = this.#root.style;
+    style.setProperty("--columns", String(sizes.indexOf(largest) + 1));
+    style.setProperty("--figure-size", `${((largest * size) / 100).toFixed(2)}px`);
+    this.#root.dataset.wall = count > 1;
+    this.#root.dataset.date = date;
   }
 }
 
-// The offset of a zone, from milliseconds: "UTC+05:30".
-function offsetText(milliseconds) {
-  const minutes = Math.round(Math.abs(milliseconds) / 60_000);
-  const two = (number) => String(number).padStart(2, "0");
-  return `UTC${milliseconds < 0 ? "−" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
+// Rounded up, so that it is never said to be better than it is.
+function boundText(bound) {
+  const digits = bound < 10 ? 1 : 0;
+  const rounded = Math.ceil(bound * 10 ** digits) / 10 ** digits;
+  return rounded.toLocaleString(document.documentElement.lang, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-function textOf(id) {
-  return document.getElementById(id).firstChild;
-}
-
-function setText(element, text) {
+function set(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
