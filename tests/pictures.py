@@ -1,46 +1,109 @@
-"""The pictures of the page in the README: a real clock, in a real browser.
+"""The pictures of the page in docs/: a real clock in a real browser, at every size and in every state.
 
 python -m tests.pictures
+
+The states that are hard to hold are told to the page (tests/faces.py); all others come from a ticker that runs.
 """
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from bench.stack import ROOT, Broker, Ticker, Worker
-from tests.browser import find_chromium
+from tests.browser import ADVICE, find_chromium
+from tests.faces import NOON, reading, show
 
-SIZES = {"phone": (390, 844), "laptop": (1280, 720)}
+DOCS = ROOT / "docs"
+SIZES = {"phone": (390, 844), "laptop": (1280, 720), "hall": (3840, 2160)}
+WALL = "?tz=Europe/Berlin,America/New_York,Asia/Tokyo,Asia/Kolkata,Australia/Sydney,UTC"
+LABELS = "&label=Berlin&label=New+York&label=Tokyo&label=Mumbai&label=Sydney&label=UTC"
+
+STATES: dict[str, dict[str, Any]] = {
+    "connecting": reading("connecting"),
+    "live": reading(still=True),
+    "live-over-the-internet": reading(bound=62.1, still=True),
+    "live-unknown": reading(bound=None, still=True),
+    "late": reading("late", still=True),
+    "holdover": reading("holdover", still=True),
+    "stopped": reading("stopped"),
+    "refused": reading("refused", reason="rate must be one of 100, 50, 25, 20, 10, 5, 2, 1"),
+}
+
+# Of the real clock: the name of the picture, what stands in the address, and a key that is pressed.
+PAGES = {
+    "wall": (WALL + LABELS, ""),
+    "settings": ("", "s"),
+    "problems": ("?tz=Mars/Olympus&rate=60&hours=12", ""),
+    "raw": ("?raw", ""),
+    "contrast": ("?theme=contrast&h=12&label=Stage+left&offset=80", ""),
+    "own-colours": ("?theme=fff-003366&hundredths=off", ""),
+    "arabic": ("?lang=ar", "s"),
+    "german": ("?lang=de", ""),
+}
 
 
 def main() -> None:
     """Take them all."""
+    path = find_chromium()
+    if path is None:
+        raise SystemExit(ADVICE)
+    DOCS.mkdir(exist_ok=True)
+    for old in (picture for size in SIZES for picture in DOCS.glob(f"{size}-*.png")):
+        old.unlink()
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         directory, zone = Path(name), {"CLOCK_TIME_ZONE": "Europe/Berlin"}
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         with (
             Broker(directory) as broker,
             Ticker(broker.url, directory, **zone) as ticker,
             Worker(broker.url, directory, **zone) as worker,
         ):
-            for scheme in ("light", "dark"):
-                for size, (width, height) in SIZES.items():
-                    page = browser.new_page(
-                        viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB"
-                    )  # type: ignore[arg-type]
-                    page.goto(f"http://{worker.host}/clock/")
-                    page.wait_for_selector('#clock[data-state="live"]')
-                    page.wait_for_timeout(300)
-                    page.screenshot(path=ROOT / "docs" / f"{size}-{scheme}.png")
-                    if size == "laptop":
-                        ticker.kill()
-                        page.wait_for_selector('#clock[data-state="no ticks"]')
-                        page.wait_for_timeout(300)
-                        page.screenshot(path=ROOT / "docs" / f"{size}-{scheme}-no-ticks.png")
-                        ticker.start()
-                    page.close()
+            assert ticker.running
+            worker.wait_for_ticks()
+            for size in SIZES:
+                for scheme in ("light", "dark"):
+                    for state, told in STATES.items():
+                        _take_state(browser, worker, size, scheme, state, told)
+                for title, (query, key) in PAGES.items():
+                    _take_page(browser, worker, size, title, query, key)
         browser.close()
+
+
+def _take_state(browser: Browser, worker: Worker, size: str, scheme: str, state: str, told: dict[str, Any]) -> None:
+    page = _open(browser, size, scheme)
+    if state == "live":
+        page.goto(f"http://{worker.host}/clock/")
+        page.wait_for_selector('.time[data-hundredths="sharp"]')
+        page.wait_for_timeout(1_500)
+    else:
+        offset = 3_600_000  # Berlin's, in winter
+        time = told["time"] and NOON
+        show(page, worker, "", told | {"zoneOffset": told["zoneOffset"] and offset, "time": time})
+    _take(page, f"{size}-{scheme}-{state}")
+
+
+def _take_page(browser: Browser, worker: Worker, size: str, title: str, query: str, key: str) -> None:
+    page = _open(browser, size, "dark")
+    page.goto(f"http://{worker.host}/clock/{query}")
+    page.wait_for_selector('#clock[data-state="live"]')
+    if key:
+        page.keyboard.press(key)
+    page.wait_for_timeout(3_000 if title == "raw" else 1_500)
+    _take(page, f"{size}-{title}")
+
+
+def _open(browser: Browser, size: str, scheme: Any) -> Page:
+    width, height = SIZES[size]
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB")
+    page.mouse.move(5, 5)
+    return page
+
+
+def _take(page: Page, name: str) -> None:
+    page.screenshot(path=DOCS / f"{name}.png")
+    page.close()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
 """The pages, as a browser asks for them."""
 
 import re
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.staticfiles import finders
 from django.test import AsyncClient
 
 from clock.relay import Relay
+from clock.words import WORDS
 
 
 class Page(HTMLParser):
@@ -18,6 +21,8 @@ class Page(HTMLParser):
         super().__init__()
         self.links: list[str] = []
         self.ids: list[str] = []
+        self.classes: list[str] = []
+        self.language: tuple[str | None, str | None] = ("", "")
         self.inline: list[str] = []
         self.feed(html)
 
@@ -26,7 +31,11 @@ class Page(HTMLParser):
         given = dict(attrs)
         self.links += [value for name, value in attrs if name in {"src", "href"} and value]
         self.ids += [value for name, value in attrs if name == "id" and value]
-        if tag == "style" or (tag == "script" and "src" not in given) or "style" in given:
+        self.classes += (given.get("class") or "").split()
+        if tag == "html":
+            self.language = given.get("lang"), given.get("dir")
+        is_data = given.get("type") == "application/json"
+        if tag == "style" or (tag == "script" and "src" not in given and not is_data) or "style" in given:
             self.inline.append(tag)
         self.inline += [name for name in given if name.startswith("on")]
 
@@ -41,21 +50,28 @@ async def test_the_page(async_client: AsyncClient, relay: Relay) -> None:
     page = Page(html)
     assert not page.inline
     assert len(set(page.ids)) == len(page.ids)
-    assert len(page.links) == 3
+    assert len(page.links) == 4
     for link in page.links:
-        assert finders.find(link.removeprefix("/static/")), link
+        assert link == "/clock/embed" or finders.find(link.removeprefix("/static/")), link
 
 
 async def test_the_scripts_find_what_they_ask_the_page_for(async_client: AsyncClient) -> None:
-    """Every id that a script names is on the page, and every module it imports is there."""
-    ids = Page((await async_client.get("/clock/")).content.decode()).ids
-    folder = Path(__file__).resolve().parent.parent / "clock" / "static" / "clock"
-    for script in folder.glob("*.js"):
-        source = script.read_text()
-        named = re.findall(r'(?:getElementById|textOf)\("([^"]+)"\)', source)
-        assert set(named) <= set(ids), script
+    """Every id, class and word that a script names is there, and every module it imports; no word is there in vain."""
+    page = Page((await async_client.get("/clock/")).content.decode())
+    here = Path(__file__).resolve().parent.parent / "clock"
+    sources = {script: script.read_text() for script in (here / "static" / "clock").glob("*.js")}
+    assert sources
+    made = set(re.findall(r'\.id = "([^"]+)"', "".join(sources.values())))
+    for script, source in sources.items():
+        assert set(re.findall(r'getElementById\("([^"]+)"\)', source)) <= {*page.ids, *made}, script
+        assert set(re.findall(r'part\([\w.]+, "([^"]+)"\)', source)) <= set(page.classes), script
         for module in re.findall(r'from "(\./[^"]+)"', source):
-            assert (folder / module).exists(), module
+            assert (here / "static" / "clock" / module).exists(), module
+    used = "".join(sources.values()) + (here / "templates" / "clock" / "clock.html").read_text()
+    for word in WORDS:
+        assert re.search(rf'"{word}"|words\.{word}\b|\b{word}:', used), word
+    for word in re.findall(r'say\("(\w+)"', used):
+        assert word in WORDS, word
 
 
 async def test_the_page_is_closed_to_the_outside(async_client: AsyncClient) -> None:
@@ -66,6 +82,84 @@ async def test_the_page_is_closed_to_the_outside(async_client: AsyncClient) -> N
     assert "unsafe" not in policy
     assert headers["X-Frame-Options"] == "DENY"
     assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_the_page_is_closed_to_frames_unless_a_setting_opens_them(
+    async_client: AsyncClient, settings: Any
+) -> None:
+    """Then the embedded page alone, and for those who are named."""
+    for path in ("/clock/", "/clock/embed"):
+        headers = (await async_client.get(path)).headers
+        assert headers["X-Frame-Options"] == "DENY"
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    settings.CLOCK_FRAME_ANCESTORS = ["https://a.example", "http://b.example:81"]
+    headers = (await async_client.get("/clock/embed")).headers
+    assert "X-Frame-Options" not in headers  # it can name nobody
+    assert "frame-ancestors https://a.example http://b.example:81;" in headers["Content-Security-Policy"] + ";"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    headers = (await async_client.get("/clock/")).headers
+    assert headers["X-Frame-Options"] == "DENY"
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+
+
+async def test_the_embedded_page_has_no_buttons(async_client: AsyncClient) -> None:
+    """All else is as on the page."""
+    ids = Page((await async_client.get("/clock/embed")).content.decode()).ids
+    assert not {"tools", "panel", "settings"} & set(ids)
+    assert {"clock", "state", "given"} <= set(ids)
+
+
+@pytest.mark.parametrize(
+    ("asked", "accepts", "found"),
+    [
+        ("", "", ("en", "ltr")),
+        ("", "de-AT,de;q=0.9,en;q=0.5", ("de", "ltr")),
+        ("?lang=ar", "de", ("ar", "rtl")),
+        ("?lang=pt-br", "", ("pt", "ltr")),
+        ("?lang=tlh", "ja", ("ja", "ltr")),
+        ("?lang=../../etc", "xx", ("en", "ltr")),
+        ("?lang=" + 600 * "a", "", ("en", "ltr")),
+    ],
+)
+async def test_the_language(async_client: AsyncClient, asked: str, accepts: str, found: tuple[str, str]) -> None:
+    """What the address asks for, else what the browser prefers, else English."""
+    response = await async_client.get(f"/clock/{asked}", headers={"accept-language": accepts} if accepts else {})
+    assert Page(response.content.decode()).language == found
+    assert response["Content-Language"] == found[0]
+    assert "Accept-Language" in response["Vary"]
+
+
+async def test_no_option_gets_into_the_page(async_client: AsyncClient) -> None:
+    """It is the same whatever the address asks for, but for its language."""
+    plain = (await async_client.get("/clock/")).content
+    assert (await async_client.get("/clock/?label=<script>alert(1)</script>&theme=dark")).content == plain
+
+
+@pytest.mark.parametrize("path", ["/clock/", "/static/clock/clock.css", "/static/clock/timekeeper.js"])
+async def test_what_is_compressed_is_whole(async_client: AsyncClient, path: str) -> None:
+    """In one gzip member: browsers read no second one. A line of a script is where it is in the file."""
+    plain = await async_client.get(path)
+    packed = await async_client.get(path, headers={"accept-encoding": "gzip"})
+    assert packed["Content-Encoding"] == "gzip"
+    assert "Accept-Encoding" in packed["Vary"]
+    unpack = zlib.decompressobj(31)
+    assert unpack.decompress(packed.content) == plain.content
+    assert unpack.eof
+    assert not unpack.unused_data
+    if path.startswith("/static/"):
+        found = finders.find(path.removeprefix("/static/"))
+        assert isinstance(found, str)
+        for sent, written in zip(plain.content.decode().split("\n"), Path(found).read_text().split("\n"), strict=True):
+            assert sent == written or (not sent and written.lstrip().startswith("//"))
+
+
+async def test_an_unchanged_file_is_not_sent_again(async_client: AsyncClient) -> None:
+    """A browser that has it is told so."""
+    first = await async_client.get("/static/clock/clock.css", headers={"accept-encoding": "gzip"})
+    again = await async_client.get(
+        "/static/clock/clock.css", headers={"if-none-match": first["ETag"].removeprefix("W/")}
+    )
+    assert (again.status_code, again.content) == (304, b"")
 
 
 async def test_the_root_leads_to_the_clock(async_client: AsyncClient) -> None:

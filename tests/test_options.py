@@ -1,0 +1,184 @@
+"""The options in the address: what cannot be used gives a plain text and the fallback, and never an exception."""
+
+import random
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from playwright.sync_api import Page
+
+from bench.stack import Worker
+from tests.faces import reading, show
+
+NAMES = [
+    *("tz", "label", "h", "date", "seconds", "hundredths", "theme", "bg", "size", "mirror", "offset", "rate", "raw"),
+    *("awake", "lang", "", "TZ", "__proto__", "constructor", "toString", "hasOwnProperty", "utm_source", "🕰"),
+]
+VALUES = [
+    *(
+        "",
+        "on",
+        "off",
+        "1",
+        "0",
+        "12",
+        "24",
+        "10",
+        "100",
+        "-80",
+        "1e3",
+        "0x10",
+        "NaN",
+        "Infinity",
+        "99999999999999999999",
+    ),
+    *(
+        "UTC",
+        "Europe/Berlin",
+        "europe/berlin",
+        "Asia/Tokyo,UTC",
+        "Mars/Olympus",
+        ",,,",
+        "+05:30",
+        "Etc/GMT+5",
+        "../etc",
+    ),
+    *("light", "contrast", "fff-003366", "fff-eee", "#fff-#000", "transparent", "own", "auto", "de", "pt-BR", "tlh"),
+    *(
+        "<script>alert(1)</script>",
+        "{name}",
+        "${x}",
+        "%",
+        "\0",
+        "\u202e",
+        "é",
+    ),
+    *("__proto__", "constructor", "null", "undefined", "a" * 3_000, "😀" * 61, "\n", "javascript:alert(1)", "$&", "$1"),
+]
+
+READ = """async (queries) => {
+  const { readOptions, writeOptions } = await import("/static/clock/options.js");
+  return queries.map((query) => {
+    const { options, problems } = readOptions(query);
+    return { options, problems, again: readOptions(writeOptions(options)) };
+  });
+}"""
+
+
+def random_query(draw: random.Random) -> str:
+    """Return what may stand after a path: mostly some options, well or badly written."""
+    if draw.random() < 0.1:
+        return "?" + "".join(chr(draw.randrange(33, 0x2FF)) for _ in range(draw.randrange(60)))
+    pairs = [(draw.choice(NAMES), draw.choice(VALUES)) for _ in range(draw.randrange(1, 6))]
+    if draw.random() < 0.1:
+        return "?" + "&".join(f"{name}={value}"[:200] for name, value in pairs).replace("\0", "%00").replace("#", "%23")
+    return "?" + urlencode(pairs, errors="replace")
+
+
+def read(page: Page, worker: Worker, *queries: str) -> list[Any]:
+    """Return what the page makes of them."""
+    show(page, worker)
+    found: list[Any] = page.evaluate(READ, list(queries))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", {}),
+        ("?tz=Asia/Tokyo", {"tz": ["Asia/Tokyo"]}),
+        ("?tz=asia/tokyo&tz=UTC,%20Europe/Berlin", {"tz": ["Asia/Tokyo", "UTC", "Europe/Berlin"]}),
+        ("?tz=UTC,Asia/Tokyo&label=&label=T%26C", {"tz": ["UTC", "Asia/Tokyo"], "labels": ["", "T&C"]}),
+        ("?h=12&date=off&seconds=0&hundredths=no", {"hours": 12, "date": False, "seconds": False, "hundredths": False}),
+        ("?theme=dark", {"theme": "dark"}),
+        ("?theme=fff-003366", {"theme": "own", "colours": ["ffffff", "003366"]}),
+        ("?theme=%23FFF-%23036", {"theme": "own", "colours": ["ffffff", "003366"]}),
+        ("?bg=transparent&size=50&mirror&raw", {"background": "transparent", "size": 50, "mirror": True, "raw": True}),
+        ("?offset=-80&rate=10&lang=pt-BR&awake=yes", {"offset": -80, "rate": 10, "lang": "pt", "awake": True}),
+        ("?offset=%2B5", {"offset": 5}),
+    ],
+)
+def test_what_can_be_used(page: Page, worker: Worker, query: str, found: dict[str, Any]) -> None:
+    """It is read, and written it is read again as the same."""
+    nothing, told = read(page, worker, "", query)
+    assert told["problems"] == []
+    assert {name: value for name, value in told["options"].items() if nothing["options"][name] != value} == found
+    assert told["again"] == {"options": told["options"], "problems": []}
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("?tz=Mars/Olympus", "tz=Mars/Olympus cannot be used. It takes: up to 24 names of time zones, such as"),
+        ("?tz=%2B05:30", "tz=+05:30 cannot be used. It takes: up to 24 names"),
+        ("?label=" + 61 * "a", "cannot be used. It takes: up to 60 characters"),
+        ("?label=a&label=b", "label=b cannot be used. It takes: up to 60 characters, and no more labels than clocks."),
+        ("?h=13", "h=13 cannot be used. It takes: one of 12, 24."),
+        ("?date=maybe", "date=maybe cannot be used. It takes: on or off."),
+        ("?theme=own", "theme=own cannot be used. It takes: light, dark, contrast, or the colours of"),
+        ("?theme=fff-eee", "theme=fff-eee cannot be used. It takes: light, dark, contrast, or the colours of"),
+        ("?bg=red", "bg=red cannot be used. It takes: one of transparent."),
+        ("?size=9", "size=9 cannot be used. It takes: a whole number from 10 to 100."),
+        ("?offset=1.5", "offset=1.5 cannot be used. It takes: a whole number from -10000 to 10000."),
+        ("?rate=60", "rate=60 cannot be used. It takes: one of 100, 50, 25, 20, 10, 5, 2, 1."),
+        ("?lang=tlh", "lang=tlh cannot be used. It takes: one of ar, de, en, es, fr, ja, pt."),
+        ("?hours=12", "There is no option hours."),
+        ("?h=24&h=24", "h is given more than once; the first one counts."),
+    ],
+)
+def test_what_cannot_be_used_is_said_and_falls_back(page: Page, worker: Worker, query: str, said: str) -> None:
+    """In plain words on the page, beside a clock that goes on."""
+    show(page, worker, query, reading(still=True))
+    assert said in page.inner_text("#problems")
+    assert page.inner_text(".time").replace("\n", "") == "18:33:05.12"
+    nothing, told = read(page, worker, "", query)
+    assert told["options"] == nothing["options"] | ({"labels": ["a"]} if "label=b" in query else {})
+
+
+def test_some_zones_of_many_are_wrong(page: Page, worker: Worker) -> None:
+    """The others are shown; and 24 are enough."""
+    (told,) = read(page, worker, "?tz=UTC,X/Y,Asia/Tokyo")
+    assert told["options"]["tz"] == ["UTC", "Asia/Tokyo"]
+    assert len(told["problems"]) == 1
+    (told,) = read(page, worker, "?tz=" + ",".join(["UTC"] * 30))
+    assert (len(told["options"]["tz"]), len(told["problems"])) == (24, 1)
+
+
+def test_many_problems_do_not_fill_the_screen(page: Page, worker: Worker) -> None:
+    """Five are told, and how many more there are."""
+    (told,) = read(page, worker, "?" + "&".join(f"x{number}=1" for number in range(12)))
+    assert (len(told["problems"]), told["problems"][-1]) == (6, "And 7 more.")
+
+
+def test_a_thousand_random_option_strings(page: Page, worker: Worker) -> None:
+    """None raises; each gives options that can be written and read again, and texts where something is wrong."""
+    draw = random.Random(5)
+    queries = [random_query(draw) for _ in range(1_000)]
+    found = read(page, worker, *queries)
+    kinds = {name: type(value) for name, value in read(page, worker, "")[0]["options"].items()}
+    wrong = 0
+    for query, told in zip(queries, found, strict=True):
+        wrong += bool(told["problems"])
+        assert all(problem and "undefined" not in problem.split("=")[-1][50:] for problem in told["problems"]), query
+        assert told["again"] == {"options": told["options"], "problems": []}, query
+        for name, value in told["options"].items():
+            assert isinstance(value, kinds[name]) or name in {"colours", "hundredths"}, query
+    assert 200 < wrong < 1_000
+
+
+def test_a_hundred_of_them_on_the_page(page: Page, worker: Worker) -> None:
+    """Each shows a clock, and silence on the console; what is wrong is there to be read."""
+    draw = random.Random(6)
+    show(page, worker)
+    for query in (random_query(draw) for _ in range(100)):
+        response = page.goto(f"http://{worker.host}/clock/{quote(query, safe='?&=%+,/')}")
+        assert response is not None
+        assert response.status == 200, query
+        page.wait_for_selector("#clock[data-wall]", timeout=5_000)
+        page.wait_for_selector('#clock[data-state="live"]', timeout=5_000)
+        assert page.locator(".seconds").first.inner_text()[1] != "\u2012", query
+        problems = page.evaluate(
+            "async () => (await import('/static/clock/options.js')).readOptions(location.search).problems.length"
+        )
+        # Whether the screen stays on is told there too.
+        assert page.locator("#problems li").count() >= problems, query
