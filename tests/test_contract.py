@@ -48,7 +48,7 @@ def test_the_text_is_exact(at: int, text: str) -> None:
 
 def test_a_tick_goes_through_the_channel_layer_unchanged() -> None:
     """What the ticker sends is what the relay reads."""
-    tick = Tick(1_795_351_680_120, "frame", term=3, step=2)
+    tick = Tick(1_795_351_680_120, "frame", term=3, step=2, server="a", ahead=1.5, margin=0.25)
     assert tick.message()["type"] == contract.MESSAGE_TYPE
     assert Tick.from_message(tick.message()) == tick
 
@@ -63,6 +63,9 @@ def test_a_tick_goes_through_the_channel_layer_unchanged() -> None:
         {"frame": b"x"},
         {"frame": None},
         {"term": "1"},
+        {"server": None},
+        {"ahead": 1},
+        {"margin": "0.1"},
         {"step": []},
     ],
 )

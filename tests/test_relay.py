@@ -79,6 +79,16 @@ async def test_what_is_not_a_tick_is_dropped(relay: Relay, layer: InMemoryChanne
     assert member.got == ["1"]
 
 
+def test_the_time_goes_on_between_ticks() -> None:
+    """Last tick plus what has passed since on the monotonic clock; nothing before the first."""
+    now = [100.0]
+    relay = Relay(lambda: None, now=lambda: now[0])
+    assert relay.instant() is None
+    relay.succession.take(tick(0))
+    now[0] += 0.125
+    assert relay.instant() == (START + 125, 125, None)
+
+
 # --- Finding the way back ---
 
 

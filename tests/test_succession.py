@@ -69,15 +69,6 @@ def test_after_three_seconds_any_tick_is_taken() -> None:
     assert succession.take(tick(0, step=1))
 
 
-def test_the_time_goes_on_between_ticks() -> None:
-    """Last tick plus what has passed since on the monotonic clock; nothing before the first."""
-    succession, now = taker()
-    assert succession.instant() is None
-    succession.take(tick(0))
-    now[0] += 0.125
-    assert succession.instant() == (START + 125, 125)
-
-
 # --- Old ticks ---
 
 

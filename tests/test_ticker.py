@@ -20,6 +20,7 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, ConnectionEr
 
 from bench.stack import Broker, Program, Ticker, wait_until
 from bench.subscriber import CHANNEL, Subscriber
+from clock.comparison import RedisClock
 from clock.contract import GROUP, Tick
 from clock.outage import Backoff, Outage, describe
 from tests.machine import MS, SECOND, Machine
@@ -100,7 +101,8 @@ class Rig:
 
         self.outage = Outage(Backoff(0.05, 1.0), now)
         self.standby = Standby(self.layer, 250, wall=wall, now=now)
-        publisher = Publisher(self.layer, ZoneInfo("UTC"), self.outage)
+        self.redis_clock = RedisClock(Mock(side_effect=AssertionError), now)
+        publisher = Publisher(self.layer, ZoneInfo("UTC"), self.outage, self.redis_clock)
         self.ticker = module.Ticker(self.machine.metronome(), publisher, self.lease, self.standby)
 
     async def tick(self, count: int) -> None:
@@ -149,12 +151,15 @@ async def test_each_tick_is_rehearsed_shortly_before() -> None:
 
 
 async def test_when_the_clock_is_set_the_ticks_say_so() -> None:
-    """`step` rises by one, and stays."""
+    """`step` rises by one, and stays; and what was known of the clock is not told any more."""
     rig = Rig()
+    rig.redis_clock._server = "the one"
     await rig.tick(1)
+    assert rig.layer.ticks()[-1].server == "the one"
     rig.machine.set_wall_clock(-3_600 * SECOND)
     await rig.tick(2)
-    assert [message["step"] for group, message in rig.layer.sent if group == GROUP] == [0, 1, 1]
+    assert [tick.step for tick in rig.layer.ticks()] == [0, 1, 1]
+    assert rig.layer.ticks()[-1].server == ""
 
 
 # --- Leading ---
