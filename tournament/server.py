@@ -194,6 +194,7 @@ class CommandLine(CommandLineInterface):
             websocket_max_message_size=0,
             ping_interval=PING_INTERVAL,
             ping_timeout=PING_TIMEOUT,
+            server_name="",  # nobody needs to know, and each of the page's files would say it
         )
         self.parser.epilog = (
             "A client of the clock sends nothing, so here --websocket-max-message-size 0, the default, means that no "

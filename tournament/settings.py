@@ -121,8 +121,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "tournament.compression.Compression",
-    "csp.middleware.CSPMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
+    "csp.middleware.CSPMiddleware",  # of pages alone: no file has a use for it
     "django.middleware.common.CommonMiddleware",  # refuses unknown hosts
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

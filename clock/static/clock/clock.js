@@ -3,7 +3,6 @@
 import { Face } from "./face.js";
 import { DEFAULTS, readOptions } from "./options.js";
 import { Panel } from "./panel.js";
-import { Raw } from "./raw.js";
 import { Renewal } from "./renewal.js";
 import { Screen } from "./screen.js";
 import { Timekeeper } from "./timekeeper.js";
@@ -76,8 +75,9 @@ function equip() {
 if (document.getElementById("tools")) equip();
 use({ options, problems });
 
-// With ?raw, what arrives stands below the clock.
-function mountRaw() {
+// With ?raw, what arrives stands below the clock. Few ask for it, so only they load it.
+async function mountRaw() {
+  const { Raw } = await import("./raw.js");
   const element = document.createElement("pre");
   element.id = "raw";
   element.tabIndex = 0; // it may be wider than the screen, and is scrolled by keys
@@ -85,7 +85,7 @@ function mountRaw() {
   return new Raw(element);
 }
 
-const raw = options.raw ? mountRaw() : null;
+const raw = options.raw ? await mountRaw() : null;
 
 // For those who want to look at it while it runs, such as the tests.
 export const timekeeper = new Timekeeper({ rate: options.rate === DEFAULTS.rate ? null : options.rate, watcher: raw });
