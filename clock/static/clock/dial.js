@@ -46,14 +46,20 @@ export class Dial {
     this.paint(null);
   }
 
-  // Shows `time`; null is a time that is not known. `zoneOffset`: what the server told of its zone, or null.
+  // Shows `time`; null is a time that is not known. `zoneOffset`: what the server told of its zone, or null. Returns
+  // whether a second turned.
   paint(time, zoneOffset = null) {
     if (time === null) {
       if (this.#from !== null) this.#blank();
-      return;
+      return false;
     }
-    if (!(time >= this.#from && time < this.#from + 1000) || this.#from === null) this.#newSecond(time, zoneOffset);
-    if (!this.hundredths) return;
+    const turned = !(time >= this.#from && time < this.#from + 1000) || this.#from === null;
+    if (turned) this.#newSecond(time, zoneOffset);
+    if (this.hundredths) this.#paintFraction(time);
+    return turned;
+  }
+
+  #paintFraction(time) {
     const fraction = Math.floor((time - this.#from) / 10);
     if (fraction === this.#fraction) return;
     this.#fraction = fraction;

@@ -64,9 +64,10 @@ export class Face {
       this.#shown = { state, since, reason, stepped };
       this.#say(reading);
     }
-    this.#sayBound(reading);
     const time = reading.time === null ? null : reading.time + this.#options.offset;
-    for (const dial of this.#dials) dial.paint(time, reading.zoneOffset);
+    let turned = false;
+    for (const dial of this.#dials) turned = dial.paint(time, reading.zoneOffset) || turned;
+    if (!turned) this.#sayBound(reading); // in another frame than a new second, for each costs its layout
   }
 
   // Speaks the time, for those who cannot see it.
