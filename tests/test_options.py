@@ -2,59 +2,14 @@
 
 import random
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page
 
 from bench.stack import Worker
 from tests.faces import reading, show
-
-NAMES = [
-    *("tz", "label", "h", "date", "seconds", "hundredths", "theme", "bg", "size", "mirror", "offset", "rate", "raw"),
-    *("awake", "lang", "", "TZ", "__proto__", "constructor", "toString", "hasOwnProperty", "utm_source", "🕰"),
-]
-VALUES = [
-    *(
-        "",
-        "on",
-        "off",
-        "1",
-        "0",
-        "12",
-        "24",
-        "10",
-        "100",
-        "-80",
-        "1e3",
-        "0x10",
-        "NaN",
-        "Infinity",
-        "99999999999999999999",
-    ),
-    *(
-        "UTC",
-        "Europe/Berlin",
-        "europe/berlin",
-        "Asia/Tokyo,UTC",
-        "Mars/Olympus",
-        ",,,",
-        "+05:30",
-        "Etc/GMT+5",
-        "../etc",
-    ),
-    *("light", "contrast", "fff-003366", "fff-eee", "#fff-#000", "transparent", "own", "auto", "de", "pt-BR", "tlh"),
-    *(
-        "<script>alert(1)</script>",
-        "{name}",
-        "${x}",
-        "%",
-        "\0",
-        "\u202e",
-        "é",
-    ),
-    *("__proto__", "constructor", "null", "undefined", "a" * 3_000, "😀" * 61, "\n", "javascript:alert(1)", "$&", "$1"),
-]
+from tests.queries import random_query
 
 READ = """async (queries) => {
   const { readOptions, writeOptions } = await import("/static/clock/options.js");
@@ -63,16 +18,6 @@ READ = """async (queries) => {
     return { options, problems, again: readOptions(writeOptions(options)) };
   });
 }"""
-
-
-def random_query(draw: random.Random) -> str:
-    """Return what may stand after a path: mostly some options, well or badly written."""
-    if draw.random() < 0.1:
-        return "?" + "".join(chr(draw.randrange(33, 0x2FF)) for _ in range(draw.randrange(60)))
-    pairs = [(draw.choice(NAMES), draw.choice(VALUES)) for _ in range(draw.randrange(1, 6))]
-    if draw.random() < 0.1:
-        return "?" + "&".join(f"{name}={value}"[:200] for name, value in pairs).replace("\0", "%00").replace("#", "%23")
-    return "?" + urlencode(pairs, errors="replace")
 
 
 def read(page: Page, worker: Worker, *queries: str) -> list[Any]:

@@ -4,6 +4,7 @@ The reference is the host's clock, which is the ticker's too. `Date.now()` trail
 and the rest allowed. What is measured is what the page itself reads before it paints: the tests listen in.
 """
 
+import random
 import signal
 import statistics
 import time
@@ -19,6 +20,7 @@ from bench.stack import Broker, Ticker, Worker
 from tests.browser import ADVICE, find_chromium
 from tests.delays import Delays
 from tests.headed import XVFB, Tab, headed_chromium
+from tests.queries import random_query
 
 TRAILS, ALLOWED = 0.6, 0.5  # milliseconds: of Date.now()
 
@@ -71,6 +73,22 @@ WATCH: Final = """() => {
     .observe(clock, { attributeFilter: ["data-state"] });
 }"""
 
+# Has the page use what each query asks for. Returns [query, whether a time is shown, how many problems are told].
+USE: Final = """async (queries) => {
+  const { use } = await import(document.querySelector("script[type=module]").src);
+  const { readOptions } = await import("/static/clock/options.js");
+  const painted = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const seen = [];
+  for (const query of queries) {
+    use(readOptions(query));
+    await painted();
+    const times = [...document.querySelectorAll(".seconds")].map((one) => one.textContent);
+    const problems = [...document.querySelectorAll("#problems li")].filter((one) => one.checkVisibility());
+    seen.push([query, times.length > 0 && times.every((text) => /[0-9]:[0-9]/.test(text)), problems.length]);
+  }
+  return seen;
+}"""
+
 
 class Row(NamedTuple):
     """A row of the table."""
@@ -85,6 +103,11 @@ class Row(NamedTuple):
         return f"| {self.what} | {self.target} | {self.measured} | {'pass' if self.passed else 'FAIL'} |"
 
 
+def figure(measured: float, unit: str) -> str:
+    """Return a count or a measure in words."""
+    return f"{measured}" if isinstance(measured, int) else f"{measured:.2f} {unit}"
+
+
 class Table:
     """What was measured, beside what was to be reached."""
 
@@ -93,11 +116,11 @@ class Table:
 
     def at_most(self, what: str, measured: float, target: float, unit: str) -> None:
         """Note a figure that should be small."""
-        self._note(Row(what, f"at most {target:g} {unit}", f"{measured:.2f} {unit}", measured <= target))
+        self._note(Row(what, f"at most {target:g} {unit}".strip(), figure(measured, unit), measured <= target))
 
     def at_least(self, what: str, measured: float, target: float, unit: str) -> None:
         """Note a figure that should be large."""
-        self._note(Row(what, f"at least {target:g} {unit}", f"{measured:.2f} {unit}", measured >= target))
+        self._note(Row(what, f"at least {target:g} {unit}".strip(), figure(measured, unit), measured >= target))
 
     def _note(self, row: Row) -> None:
         self.rows.append(row)
@@ -413,3 +436,18 @@ def test_a_sleep(page: Page, worker: Worker) -> None:
     assert all(told is None or abs(told - host) < 20 for host, told, *_ in readings)
     assert readings[-1][3] == "live"
     assert not any(stepped for *_, stepped in readings)
+
+
+def test_a_thousand_random_option_strings(page: Page, worker: Worker, table: Table) -> None:
+    """A page that stays uses one after the other. That a page can also begin with them, test_options.py shows."""
+    raised: list[str] = []
+    page.on("pageerror", lambda error: raised.append(str(error)))
+    page.on("console", lambda message: raised.append(message.text))
+    show(page, worker.host)
+    draw = random.Random(7)
+    seen: list[tuple[str, bool, int]] = page.evaluate(USE, [random_query(draw) for _ in range(1_000)])
+    bad = [query for query, clock, problems in seen if not clock and not problems]
+    assert 200 < sum(problems > 0 for *_, problems in seen) < 1_000
+    assert sum(clock for _, clock, _ in seen) > 900
+    table.at_most("1,000 random option strings: exceptions in the console", len(raised), 0, "")
+    table.at_most("1,000 random option strings: neither a clock nor a message", len(bad), 0, "")

@@ -15,7 +15,8 @@ let { options, problems } = readOptions(location.search);
 let panel = null;
 let refusal = "";
 
-function use(read) {
+// Shows what readOptions() made of an address, from now on. (It is exported for the tests.)
+export function use(read) {
   ({ options, problems } = read);
   dress(options);
   face.use(options);
