@@ -20,6 +20,10 @@ from django.middleware.gzip import GZipMiddleware
 _MINIFIERS = {} if settings.DEBUG else {"text/javascript": rjsmin.jsmin, "text/css": rcssmin.cssmin}
 
 
+class _Gzip(GZipMiddleware):
+    max_random_bytes = 0  # they would hide the length of a secret
+
+
 class Compression:
     """Middleware that stands around ServeStatic and all else. No page holds a secret that its length could tell."""
 
@@ -28,8 +32,7 @@ class Compression:
 
     def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> None:
         self._get_response = get_response
-        self._gzip = GZipMiddleware(lambda _request: HttpResponse())
-        self._gzip.max_random_bytes = 0  # they would hide the length of a secret
+        self._gzip = _Gzip(lambda _request: HttpResponse())
         markcoroutinefunction(self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
