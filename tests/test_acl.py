@@ -1,5 +1,6 @@
 """The users in `deploy/redis-users.conf`: each may do what its role needs, on a real server, and nothing else."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bench.stack import ROOT, Ticker, Worker
+from bench.stack import ROOT, Ticker, Worker, wait_until
 from clock.contract import GROUP
 from tests.servers import Server
 
@@ -44,11 +45,18 @@ def client(server: Server, user: str) -> Redis:
     return server.client(username=user, password="sesame")
 
 
+def bound_of(worker: Worker) -> float | None:
+    """Return the bound that a worker states."""
+    bound: float | None = json.loads(worker.get("/clock/now")[1])["bound"]
+    return bound
+
+
 def test_ticker_and_worker_need_no_more(server: Server, directory: Path) -> None:
     """The programs themselves, as these users, in a database of their own."""
     urls = [f"redis://clock-{role}:sesame@{server.address}/1" for role in ("ticker", "worker")]
     with Ticker(urls[0], directory) as ticker, Worker(urls[1], directory) as worker:
         worker.wait_for_ticks()
+        wait_until(lambda: bound_of(worker) is not None, "both have compared their clocks with that of Redis")
         assert "Redis is away" not in ticker.output() + worker.output()
 
 
@@ -59,6 +67,8 @@ def test_what_the_ticker_may_do(server: Server) -> None:
         ticker.publish(REHEARSAL_CHANNEL, "")
         ticker.pubsub().subscribe(CHANNEL)
         assert ticker.eval(LEASE, 2, *KEYS, "one") == 1
+        assert ticker.time()
+        assert ticker.info("server")
         assert ticker.ping()
         assert ticker.role()
 
