@@ -38,14 +38,16 @@ class Tick(NamedTuple):
     """One tick, as it travels from the ticker to the workers.
 
     `frame` is the text that browsers get, verbatim. `term` rises when another ticker takes over, and `step` when the
-    wall clock was set. The clock of the Redis whose `run_id` is `server` is `ahead` of the ticker's by so many
-    milliseconds, give or take `margin`; where that is not known, `server` is empty.
+    wall clock was set. `synchronised` is what the ticker's host says of its clock, or None where that is not known. The
+    clock of the Redis whose `run_id` is `server` is `ahead` of the ticker's by so many milliseconds, give or take
+    `margin`; where that is not known, `server` is empty.
     """
 
     at: int
     frame: str
     term: int = 0
     step: int = 0
+    synchronised: bool | None = None
     server: str = ""
     ahead: float = 0.0
     margin: float = 0.0
@@ -68,6 +70,7 @@ class Tick(NamedTuple):
         if tick is None or not (
             type(tick.at) is type(tick.term) is type(tick.step) is int
             and type(tick.frame) is type(tick.server) is str
+            and type(tick.synchronised) in _BOOL_OR_NONE
             and type(tick.ahead) is type(tick.margin) is float
             and tick.frame.isascii()
             and len(tick.frame) <= MAX_FRAME_LENGTH
@@ -81,6 +84,7 @@ class Tick(NamedTuple):
 
 
 _fields_of = itemgetter(*Tick._fields)
+_BOOL_OR_NONE: Final = (bool, type(None))
 
 
 def text_of(wire: bytes) -> str:

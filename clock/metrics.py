@@ -64,6 +64,8 @@ def _of_relay(relay: Relay) -> Iterator[Metric]:
     if last is not None and instant is not None:
         yield GaugeMetricFamily("clock_last_tick_age_seconds", "Since the last tick came.", value=instant.age / 1000)
         yield GaugeMetricFamily("clock_last_tick_timestamp_seconds", "What it told.", value=last.at / 1000)
+        if last.synchronised is not None:
+            yield GaugeMetricFamily("clock_synchronised", "Whether the ticker's clock is.", value=last.synchronised)
         yield GaugeMetricFamily("clock_term", "Rises when another ticker takes over.", value=last.term)
         yield GaugeMetricFamily("clock_step", "Rises when the ticker's wall clock was set.", value=last.step)
 

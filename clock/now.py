@@ -18,10 +18,11 @@ def now(_scope: Any) -> Answer:
 
     `at` is in milliseconds since the Unix epoch, with a fraction; `age` says how many milliseconds ago the last tick
     came; `bound` is how far off the ticker's clock `at` may be, in milliseconds, or null where that is not known: it is
-    proved by round trips to Redis (see clock/comparison.py). With no tick since the start, the answer is 503 and all of
-    them are null. A header names the version of the page.
+    proved by round trips to Redis (see clock/comparison.py). `synchronised` is whether something keeps the ticker's
+    clock right, or null where its host does not say. With no tick since the start, the answer is 503 and all of them
+    are null. A header names the version of the page.
     """
-    told: dict[str, str | float | None] = dict.fromkeys(("message", "at", "age", "bound"))
+    told: dict[str, str | float | None] = dict.fromkeys(("message", "at", "age", "bound", "synchronised"))
     status = HTTPStatus.SERVICE_UNAVAILABLE
     instant = worker_relay().instant()
     if instant is not None:
@@ -30,5 +31,6 @@ def now(_scope: Any) -> Answer:
         told["at"] = round(instant.at, 3)
         told["age"] = round(instant.age, 3)
         told["bound"] = None if instant.bound is None else round(instant.bound, 3)
+        told["synchronised"] = instant.synchronised
     version = (HEADER.lower().encode(), page_version().encode())
     return Answer(status, json.dumps(told).encode(), headers=(version,))

@@ -29,12 +29,13 @@ class Instant(NamedTuple):
     """What time it is, in milliseconds.
 
     `at` is since the Unix epoch, told by a tick that is `age` old. It is `bound` off what the ticker's clock shows, at
-    most; None where that is not known.
+    most, and that is `synchronised` or not; each is None where it is not known.
     """
 
     at: float
     age: float
     bound: float | None
+    synchronised: bool | None
 
 
 class Relay:
@@ -67,7 +68,8 @@ class Relay:
         age = (now - self.succession.taken_at) * 1_000
         there = Comparison(tick.server, tick.ahead, tick.margin) if tick.server else None
         here = self._redis_clock.read() if self._redis_clock else None
-        return Instant(tick.at + age, age, bound(tick.at + age, now * 1_000, age, here, there))
+        found = bound(tick.at + age, now * 1_000, age, here, there)
+        return Instant(tick.at + age, age, found, tick.synchronised)
 
     def start(self) -> None:
         """Start listening on the running event loop, if it is not listening already."""

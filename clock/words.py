@@ -21,6 +21,8 @@ WORDS: Final = {
     "stopped_since": _("stopped: the time is not known, no ticks since {since}"),
     "refused": _("refused: {reason}"),
     "stepped": _("the clock was set"),
+    "unsynchronised": _("the server's clock is not synchronised"),
+    "synchronisation_unknown": _("whether the server's clock is synchronised is not known"),
     "bound": _("± {bound} ms"),
     "bound_growing": _("± {bound} ms, growing"),
     "bound_unknown": _("± unknown"),

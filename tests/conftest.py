@@ -11,7 +11,7 @@ from channels.layers import InMemoryChannelLayer
 from django.apps import apps
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from bench.stack import Broker, Ticker, Worker
+from bench.stack import Broker, Program, Ticker, Worker
 from clock.contract import text_of
 from clock.fanout import Member, Write
 from clock.relay import Relay
@@ -138,6 +138,11 @@ def page(context: BrowserContext) -> Iterator[Page]:
     # Chromium itself reports a dial or a request that failed; a page cannot help that.
     own = r"WebSocket connection to|Failed to load resource: .*(net::ERR_|\b503\b)"
     assert [line for line in noise if not re.search(own, line)] == []
+
+
+def lines_of(program: Program) -> list[str]:
+    """Return the lines of its log, but for those about this host's clock, which may be right or not."""
+    return [line for line in program.output().splitlines() if "host_clock" not in line]
 
 
 async def settle() -> None:

@@ -35,6 +35,7 @@ def reading(state: str = "live", **other: Any) -> dict[str, Any]:
         "reason": "the server's own words" if state == "refused" else "",
         "stepped": False,
         "zoneOffset": None if state == "connecting" else KATHMANDU,
+        "synchronised": True,
         "still": False,
         **other,
     }

@@ -2,7 +2,8 @@
 
 python -m tests.pictures
 
-The states that are hard to hold are told to the page (tests/faces.py); all others come from a ticker that runs.
+The states that are hard to hold are told to the page (tests/faces.py); all others come from a ticker that runs. Of that
+the page hears that it is synchronised, wherever the pictures are taken.
 """
 
 import tempfile
@@ -20,11 +21,20 @@ SIZES = {"phone": (390, 844), "laptop": (1280, 720), "hall": (3840, 2160)}
 WALL = "?tz=Europe/Berlin,America/New_York,Asia/Tokyo,Asia/Kolkata,Australia/Sydney,UTC"
 LABELS = "&label=Berlin&label=New+York&label=Tokyo&label=Mumbai&label=Sydney&label=UTC"
 
+# Changes what `/clock/now` says, and not when it says it.
+SYNCHRONISED = """
+const json = Response.prototype.json;
+Response.prototype.json = async function () {
+  return { ...(await json.call(this)), synchronised: true };
+};
+"""
+
 STATES: dict[str, dict[str, Any]] = {
     "connecting": reading("connecting"),
     "live": reading(still=True),
     "live-over-the-internet": reading(bound=62.1, still=True),
     "live-unknown": reading(bound=None, still=True),
+    "live-unsynchronised": reading(synchronised=False, still=True),
     "late": reading("late", still=True),
     "holdover": reading("holdover", still=True),
     "stopped": reading("stopped"),
@@ -97,6 +107,7 @@ def _take_page(browser: Browser, worker: Worker, size: str, title: str, query: s
 def _open(browser: Browser, size: str, scheme: Any) -> Page:
     width, height = SIZES[size]
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-GB")
+    page.add_init_script(SYNCHRONISED)
     page.mouse.move(5, 5)
     return page
 

@@ -48,7 +48,7 @@ def test_the_text_is_exact(at: int, text: str) -> None:
 
 def test_a_tick_goes_through_the_channel_layer_unchanged() -> None:
     """What the ticker sends is what the relay reads."""
-    tick = Tick(1_795_351_680_120, "frame", term=3, step=2, server="a", ahead=1.5, margin=0.25)
+    tick = Tick(1_795_351_680_120, "frame", term=3, step=2, synchronised=False, server="a", ahead=1.5, margin=0.25)
     assert tick.message()["type"] == contract.MESSAGE_TYPE
     assert Tick.from_message(tick.message()) == tick
 
@@ -67,6 +67,8 @@ def test_a_tick_goes_through_the_channel_layer_unchanged() -> None:
         {"ahead": 1},
         {"margin": "0.1"},
         {"step": []},
+        {"synchronised": 1},
+        {"synchronised": "yes"},
     ],
 )
 def test_what_is_not_a_tick_is_refused(change: dict[str, object]) -> None:

@@ -146,6 +146,20 @@ def test_a_step_and_an_offset_are_told(page: Page, worker: Worker) -> None:
     assert page.inner_text(".fraction") == ".20"
 
 
+def test_a_clock_that_nothing_keeps_right(page: Page, worker: Worker) -> None:
+    """The bound is of this screen against the ticker's clock. Whether that is right is another matter, and is told."""
+    show(page, worker, "", reading(synchronised=None))
+    top = page.locator(".time").bounding_box()
+    assert page.inner_text("#notes") == "whether the server's clock is synchronised is not known"
+    tell(page, reading(synchronised=False))
+    assert page.inner_text("#notes") == "the server's clock is not synchronised"
+    page.keyboard.press("t")
+    expect(page.locator("#spoken")).to_contain_text("live, ± 2.4 ms, the server's clock is not synchronised")
+    tell(page, reading(synchronised=True))
+    assert page.inner_text("#notes") == ""
+    assert page.locator(".time").bounding_box() == top
+
+
 def test_a_wall_of_clocks(page: Page, worker: Worker) -> None:
     """Each in its zone and with its label, and without hundredths unless they are asked for."""
     zones = "America/New_York,Asia/Kolkata,Pacific/Chatham"
@@ -169,7 +183,8 @@ def test_a_wall_fits(page: Page, worker: Worker, size: tuple[int, int], count: i
     """It is never wider than the screen, and higher only where the words alone fill it."""
     page.set_viewport_size({"width": size[0], "height": size[1]})
     zones = "Europe/Berlin,Asia/Tokyo,America/New_York,Asia/Kolkata,Pacific/Auckland,America/Sao_Paulo"
-    show(page, worker, f"?tz={','.join((zones + ',' + zones).split(',')[:count])}{more}")
+    told = reading(synchronised=False)
+    show(page, worker, f"?tz={','.join((zones + ',' + zones).split(',')[:count])}{more}", told)
     width, height = page.evaluate(
         """() => [
           Math.max(...[...document.querySelectorAll(".dial")].map((dial) => dial.getBoundingClientRect().right)),

@@ -56,7 +56,7 @@ async def test_the_ticks(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     for clocked in (relay, relay.succession):
         monkeypatch.setattr(clocked, "_now", lambda: now)
-    relay._take_messages([Tick(at, "x", 7, 3).message() for at in (1000, 1010, 1010, 1000)])
+    relay._take_messages([Tick(at, "x", 7, 3, synchronised=False).message() for at in (1000, 1010, 1010, 1000)])
     relay._take_messages(["what?", {}, None])
     now += 0.25
     told = await ask()
@@ -66,7 +66,7 @@ async def test_the_ticks(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
     assert told["clock_ticks_dropped_total", "not a tick"] == 3
     assert told["clock_last_tick_age_seconds",] == 0.25
     assert told["clock_last_tick_timestamp_seconds",] == 1.01
-    assert (told["clock_term",], told["clock_step",]) == (7, 3)
+    assert (told["clock_term",], told["clock_step",], told["clock_synchronised",]) == (7, 3, 0)
     assert told["clock_relay_state", "flowing"] == 1
     assert told["clock_relay_state", "away"] == 0
 

@@ -25,7 +25,7 @@ async def test_before_the_first_tick(relay: Relay) -> None:
     """503, and nothing that could be taken for the time."""
     status, headers, body = await ask()
     assert status == 503
-    assert json.loads(body) == {"message": None, "at": None, "age": None, "bound": None}
+    assert json.loads(body) == {"message": None, "at": None, "age": None, "bound": None, "synchronised": None}
     assert headers[b"cache-control"] == b"no-store"
     assert headers[b"clock-version"] == page_version().encode()
 
@@ -34,7 +34,7 @@ async def test_it_is_on_the_tickers_timeline(relay: Relay, layer: InMemoryChanne
     """Whatever this host's clock says: the last tick was in 2001, so it is 2001."""
     relay.start()
     await settle()
-    await layer.group_send(GROUP, Tick(1_000_000_000_000, "frame").message())
+    await layer.group_send(GROUP, Tick(1_000_000_000_000, "frame", synchronised=False).message())
     await settle()
     status, headers, body = await ask()
     assert status == 200
@@ -45,6 +45,7 @@ async def test_it_is_on_the_tickers_timeline(relay: Relay, layer: InMemoryChanne
     assert answer["at"] == pytest.approx(1_000_000_000_000 + answer["age"], abs=0.01)
     assert 0 <= answer["age"] < 60_000
     assert answer["bound"] is None
+    assert answer["synchronised"] is False
 
 
 async def test_head_is_get_without_the_body(relay: Relay) -> None:

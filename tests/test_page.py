@@ -6,10 +6,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from bench.stack import Broker, Ticker, Worker
 from tests.faces import show
+from ticker.host_clock import ask_kernel
 
 # What the page shows, frame by frame for a second: [seconds, hundredths] as they stand after each paint.
 RECORD = """() => new Promise((done) => {
@@ -58,6 +59,18 @@ def test_it_shows_the_right_time(page: Page, worker: Worker) -> None:
     assert page.inner_text(".zone").replace("\n", " ") == "Asia/Kathmandu UTC+05:45"
     weekday = time.strftime("%A", time.gmtime(kathmandu))
     assert page.inner_text(".date").replace(",", "") == time.strftime(f"{weekday} %-d %B %Y", time.gmtime(kathmandu))
+
+
+def test_it_says_whether_the_server_is_right(page: Page, worker: Worker) -> None:
+    """By what the kernel of the ticker's host, which is this one, says of its clock."""
+    page.goto(f"http://{worker.host}/clock/")
+    wait_for_state(page, "live")
+    told = {
+        True: "",
+        False: "the server's clock is not synchronised",
+        None: "whether the server's clock is synchronised is not known",
+    }
+    expect(page.locator("#notes")).to_have_text(told[ask_kernel()])
 
 
 def test_utc_is_not_said_twice(page: Page, broker: Broker, ticker: Ticker, directory: Path) -> None:

@@ -86,7 +86,7 @@ def test_the_time_goes_on_between_ticks() -> None:
     assert relay.instant() is None
     relay.succession.take(tick(0))
     now[0] += 0.125
-    assert relay.instant() == (START + 125, 125, None)
+    assert relay.instant() == (START + 125, 125, None, None)
 
 
 # --- Finding the way back ---

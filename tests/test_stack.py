@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.stack import Broker, Ticker, Worker, wait_until
 from bench.subscriber import CHANNEL, Subscriber
 from bench.viewers import Viewer, connect, watch
+from tests.conftest import lines_of
 
 
 def follow(broker: Broker, viewers: list[Viewer], seconds: float) -> set[int]:
@@ -120,7 +121,7 @@ def test_the_broker_is_killed_and_comes_back(directory: Path) -> None:
         close(viewers)
         ticker.wait_for_output("Redis is back")
         worker.wait_for_output("ticks are coming", times=2)
-        assert len(ticker.output().splitlines()) == 4, ticker.output()
+        assert len(lines_of(ticker)) == 4, ticker.output()
         assert len(worker.output().splitlines()) == 5, worker.output()  # listening; waiting, coming; away, coming
         assert "Traceback" not in worker.output() + ticker.output()
 

@@ -23,8 +23,10 @@ from bench.subscriber import CHANNEL, Subscriber
 from clock.comparison import RedisClock
 from clock.contract import GROUP, Tick
 from clock.outage import Backoff, Outage, describe
+from tests.conftest import lines_of
 from tests.machine import MS, SECOND, Machine
 from ticker import ticker as module
+from ticker.host_clock import HostClock
 from ticker.lease import Lease
 from ticker.publisher import PATIENCE, REHEARSAL_GROUP, Publisher
 from ticker.standby import Standby
@@ -102,7 +104,8 @@ class Rig:
         self.outage = Outage(Backoff(0.05, 1.0), now)
         self.standby = Standby(self.layer, 250, wall=wall, now=now)
         self.redis_clock = RedisClock(Mock(side_effect=AssertionError), now)
-        publisher = Publisher(self.layer, ZoneInfo("UTC"), self.outage, self.redis_clock)
+        self.host_clock = HostClock(lambda: None)
+        publisher = Publisher(self.layer, ZoneInfo("UTC"), self.outage, self.redis_clock, self.host_clock)
         self.ticker = module.Ticker(self.machine.metronome(), publisher, self.lease, self.standby)
 
     async def tick(self, count: int) -> None:
@@ -347,7 +350,7 @@ def test_redis_absent_at_the_start(directory: Path) -> None:
         broker.start()
         ticker.wait_for_output("publishing the time")
         assert ticker.running
-        assert len(ticker.output().splitlines()) == 3, ticker.output()
+        assert len(lines_of(ticker)) == 3, ticker.output()
 
 
 def test_redis_restarted(directory: Path) -> None:
@@ -362,7 +365,7 @@ def test_redis_restarted(directory: Path) -> None:
         subscriber = Subscriber(broker.port, CHANNEL)
         wait_until(lambda: bool(subscriber.read()), "ticks")
         subscriber.close()
-        assert len(ticker.output().splitlines()) == 4, ticker.output()
+        assert len(lines_of(ticker)) == 4, ticker.output()
 
 
 def test_a_wrong_password(directory: Path) -> None:

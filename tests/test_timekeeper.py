@@ -12,16 +12,17 @@ from playwright.sync_api import Browser, Page, Route
 
 from bench.stack import ROOT
 
-# `server` is what the tests set: how far its clock is set, its bound, whether it answers and sends frames, how late
-# frames are, and how connections end. `seen` is what the page did.
+# `server` is what the tests set: how far its clock is set, its bound, whether it is synchronised, whether it answers
+# and sends frames, how late frames are, and how connections end. `seen` is what the page did.
 SERVER: Final = """async () => {
-  window.server = { set: 0, bound: 1, answers: true, sends: true, late: 0, fate: null };
+  window.server = { set: 0, bound: 1, synchronised: true, answers: true, sends: true, late: 0, fate: null };
   window.seen = { dials: [], asks: [], sockets: [], states: [], backwards: 0 };
   window.serverNow = () => 1795351680000 + performance.now() + server.set;
   window.fetch = async () => {
     seen.asks.push(performance.now());
     if (!server.answers) throw new TypeError("Failed to fetch");
-    return { ok: true, json: async () => ({ at: serverNow(), age: 5, bound: server.bound }) };
+    const { bound, synchronised } = server;
+    return { ok: true, json: async () => ({ at: serverNow(), age: 5, bound, synchronised }) };
   };
   window.WebSocket = class {
     constructor(url) {
@@ -116,6 +117,16 @@ def test_a_bound_that_is_not_known(page: Page) -> None:
     assert abs(reading["error"]) < 10
     reading = run(page, 20_000, "server.bound = 1")
     assert abs(reading["error"]) <= reading["bound"] < 5
+
+
+def test_whether_the_tickers_clock_is_synchronised(page: Page) -> None:
+    """Is what the server told last; and nothing, as long as it told nothing."""
+    page.evaluate("server.answers = false")
+    run(page, 1_000)
+    assert page.evaluate("seen.reading.synchronised === undefined")
+    assert run(page, 5_000, "server.answers = true")["synchronised"] is True
+    for told, synchronised in (("false", False), ("null", None), ("true", True)):
+        assert run(page, 20_000, f"server.synchronised = {told}")["synchronised"] is synchronised
 
 
 @pytest.mark.parametrize("by", [3_600_000, -3_600_000])

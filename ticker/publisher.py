@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from clock.comparison import RedisClock
 from clock.contract import GROUP, Tick, format_frame
 from clock.outage import AWAY, Outage
+from ticker.host_clock import HostClock
 
 # Seconds that Redis may take for one tick. It is worth nothing after 10 ms, but a slow answer is no reason to hang up.
 PATIENCE: Final = 1.0
@@ -24,16 +25,20 @@ REHEARSAL: Final = {"type": "clock.rehearsal"}
 class Publisher:
     """Sends ticks through a channel layer, and tells the outage how that went."""
 
-    def __init__(self, layer: Any, zone: ZoneInfo, outage: Outage, redis_clock: RedisClock) -> None:
+    def __init__(
+        self, layer: Any, zone: ZoneInfo, outage: Outage, redis_clock: RedisClock, host_clock: HostClock
+    ) -> None:
         self.last: Tick | None = None  # the last that Redis took
         self.zone = zone
         self.outage = outage
         self._layer = layer
         self._redis_clock = redis_clock
+        self._host_clock = host_clock
         self._doubtful = False
 
     async def rehearse(self) -> None:
         """Go through the motions. The first time that connects, which takes as long as several ticks."""
+        self._host_clock.look()
         if self._doubtful:
             self._doubtful = False
             await self._layer.flush()
@@ -45,7 +50,7 @@ class Publisher:
         if self.last is not None and step != self.last.step:
             self._redis_clock.forget()
         comparison = self._redis_clock.read() or ()
-        tick = Tick(at, format_frame(at, self.zone), term, step, *comparison)
+        tick = Tick(at, format_frame(at, self.zone), term, step, self._host_clock.synchronised, *comparison)
         if not self.outage.may_try() or not await self._send(GROUP, tick.message()):
             return False
         self.last = tick

@@ -5,13 +5,16 @@ python -m tests.faults.impostor TERM
 
 import asyncio
 import sys
+import time
 
 import django
 from channels.layers import get_channel_layer
 from django.conf import settings
 
+from clock.comparison import RedisClock
 from clock.contract import GROUP
 from clock.outage import Backoff, Outage
+from ticker.host_clock import HostClock
 from ticker.lease import Lease
 from ticker.metronome import Metronome
 from ticker.publisher import Publisher
@@ -47,7 +50,8 @@ async def main(term: int) -> None:
     layer = get_channel_layer()
     lease = FalseLease(lambda: layer.connect(GROUP), settings.CLOCK_NAMESPACE)
     lease.term = term
-    publisher = Publisher(layer, settings.CLOCK_TIME_ZONE, Outage(Backoff(0.05)))
+    redis_clock = RedisClock(lambda: layer.connect(GROUP), lambda: time.time() * 1_000)
+    publisher = Publisher(layer, settings.CLOCK_TIME_ZONE, Outage(Backoff(0.05)), redis_clock, HostClock())
     await Ticker(Metronome(), publisher, lease, Deaf(layer, 250)).run()
 
 

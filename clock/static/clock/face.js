@@ -26,7 +26,7 @@ export class Face {
   #pattern = this.#wall.firstElementChild.cloneNode(true);
   #dials = [];
   #options = null;
-  #shown = { state: "connecting", since: null, reason: "", stepped: false };
+  #shown = { state: "connecting", since: null, reason: "", stepped: false, synchronised: undefined };
   #boundShown = undefined;
   #boundShownAt = -Infinity;
   #tenths = "sharp";
@@ -58,11 +58,14 @@ export class Face {
 
   // Shows a reading of the timekeeper: once per animation frame.
   paint(reading) {
-    const { state, since, reason, stepped } = reading;
+    const { state, since, reason, stepped, synchronised } = reading;
     const shown = this.#shown;
     if (state !== shown.state || since !== shown.since || reason !== shown.reason || stepped !== shown.stepped) {
-      this.#shown = { state, since, reason, stepped };
+      this.#shown = { state, since, reason, stepped, synchronised };
       this.#say(reading);
+    } else if (synchronised !== shown.synchronised) {
+      shown.synchronised = synchronised;
+      this.#note();
     }
     const time = reading.time === null ? null : reading.time + this.#options.offset;
     let turned = false;
@@ -72,7 +75,7 @@ export class Face {
 
   // Speaks the time, for those who cannot see it.
   speak() {
-    const state = [this.#word.textContent, this.#bound.textContent].filter(Boolean).join(", ");
+    const state = [this.#word, this.#bound, this.#notes].map((part) => part.textContent).filter(Boolean).join(", ");
     const told = this.#dials.map((dial) => dial.tell()).filter(Boolean);
     const texts = told.map((one) => say("spoken", { ...one, state: "" }).replace(/[.\s]+$/, ""));
     this.#utter([...texts, state].join(". "));
@@ -123,10 +126,12 @@ export class Face {
   #note() {
     const notes = [];
     const { offset } = this.#options;
-    if (this.#shown.stepped) notes.push(say("stepped"));
+    const { stepped, synchronised } = this.#shown;
+    if (stepped) notes.push(say("stepped"));
+    if (synchronised === false) notes.push(say("unsynchronised"));
+    if (synchronised === null) notes.push(say("synchronisation_unknown"));
     if (offset) notes.push(say(offset > 0 ? "ahead" : "behind", { offset: Math.abs(offset) }));
     set(this.#notes, notes.join(" · "));
-    this.#notes.hidden = !notes.length;
   }
 
   // Lays the wall out: as many columns as make the figures largest. `ems` is how many em those of one dial need.
@@ -139,7 +144,7 @@ export class Face {
       const rows = Math.ceil(count / columns);
       const between = 0.05 * Math.min(innerWidth, innerHeight); // rows, and below them
       // Half of a wall is words.
-      const room = count > 1 ? ((innerHeight - 160) / rows - between) / 2 : innerHeight * 0.62;
+      const room = count > 1 ? ((innerHeight - 230) / rows - between) / 2 : innerHeight * 0.62;
       return Math.min((innerWidth * 0.9) / (columns * ems + others * BETWEEN), Math.max(room, 16));
     });
     const largest = Math.max(...sizes);

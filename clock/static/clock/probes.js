@@ -28,7 +28,8 @@ export class Probes {
   #abort = null;
   #isUrgent = false;
 
-  // `onAnswer` takes {sent, received, at, age, bound}, in milliseconds; `sent` and `received` are performance.now().
+  // `onAnswer` takes {sent, received, at, age, bound}, in milliseconds, of which `sent` and `received` are
+  // performance.now(); and `synchronised`: whether the ticker's clock is, or null where that is not known.
   constructor(url, onAnswer) {
     this.#url = url;
     this.#onAnswer = onAnswer;
@@ -84,11 +85,11 @@ export class Probes {
     } finally {
       clearTimeout(timeout);
     }
-    const { at, age, bound } = answer;
+    const { at, age, bound, synchronised } = answer;
     if (!response.ok || !Number.isFinite(at)) return null;
     const { sent, received } = this.#timing(began) ?? { sent: began, received: headersCame };
     const known = Number.isFinite(bound) && bound >= 0;
-    return { sent: sent - PRECISION, received: received + PRECISION, at, age, bound: known ? bound : null };
+    return { sent: sent - PRECISION, received: received + PRECISION, at, age, bound: known ? bound : null, synchronised };
   }
 
   #timing(began) {

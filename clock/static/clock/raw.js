@@ -70,10 +70,10 @@ export class Raw {
 
   #roundTrip(now) {
     if (this.#probe === null) return "no answer yet";
-    const { sent, received, age, bound } = this.#probe;
+    const { sent, received, age, bound, synchronised } = this.#probe;
     const stated = bound === null ? "unknown" : milliseconds(bound);
     const ago = ((now - received) / 1_000).toFixed(0);
-    return `${milliseconds(received - sent)}, ${ago} s ago; the server: ± ${stated}, last tick ${milliseconds(age)} old`;
+    return `${milliseconds(received - sent)}, ${ago} s ago; the server: ± ${stated}, last tick ${milliseconds(age)} old, synchronised: ${synchronised ?? "unknown"}`;
   }
 }
 

@@ -42,6 +42,7 @@ export class Timekeeper {
   #line = null; // the connection that the last frame came by
   #lastAt = 0; // of the last frame
   #unproved = false; // the server does not know its bound
+  #synchronised = undefined; // whether the ticker's clock is, once the server told; null where it does not know
   #forgot = 0; // when what was known was forgotten
   #contradicted = false; // since then, no time was shown that the contradiction led to
   #steppedUntil = -Infinity;
@@ -86,7 +87,8 @@ export class Timekeeper {
   // state: see state.js. time: since the Unix epoch as the ticker has it, or null where none is to be shown. bound: by how
   // much it may be off, or null where that is not known. since: when the next frame was due, of those that are missing,
   // else null. reason: the server's, for refused. stepped: whether the ticker's clock was set just now. zoneOffset: of the
-  // server's zone, or null before the first frame.
+  // server's zone, or null before the first frame. synchronised: whether the ticker's clock is, or null where the server
+  // does not know; undefined before it was asked.
   read(now) {
     this.#interruptions.check();
     const told = this.#estimate.read(now);
@@ -107,6 +109,7 @@ export class Timekeeper {
       reason: this.#reason ?? "",
       stepped: now < this.#steppedUntil,
       zoneOffset: this.#zoneOffset,
+      synchronised: this.#synchronised,
     };
   }
 
@@ -166,7 +169,8 @@ export class Timekeeper {
     this.#interruptions.check();
     this.#watcher?.probe(answer);
     this.#stream.answered();
-    const { sent, received, at, bound } = answer;
+    const { sent, received, at, bound, synchronised } = answer;
+    this.#synchronised = synchronised;
     if (sent + PRECISION < this.#forgot) return; // asked by a clock that may have stood still since
     const unproved = bound === null;
     if (this.#unproved && !unproved) this.#forgetQuietly();

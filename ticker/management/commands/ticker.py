@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand
 from clock.comparison import RedisClock
 from clock.contract import GROUP
 from clock.outage import Backoff, Outage
+from ticker.host_clock import HostClock
 from ticker.lease import Lease
 from ticker.metronome import Metronome
 from ticker.publisher import Publisher
@@ -37,7 +38,8 @@ async def _run() -> None:
     lease = Lease(lambda: layer.connect(GROUP), settings.CLOCK_NAMESPACE)
     standby = Standby(layer, settings.CLOCK_MAX_STANDBY_OFFSET)
     redis_clock = RedisClock(lambda: layer.connect(GROUP), lambda: time.time() * 1_000)
-    publisher = Publisher(layer, settings.CLOCK_TIME_ZONE, Outage(Backoff(0.05, LONGEST_PAUSE)), redis_clock)
+    outage = Outage(Backoff(0.05, LONGEST_PAUSE))
+    publisher = Publisher(layer, settings.CLOCK_TIME_ZONE, outage, redis_clock, HostClock())
     ticker = Ticker(Metronome(), publisher, lease, standby)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
