@@ -40,7 +40,7 @@ format: .venv/.ready  ## Format the code
 	$(run) -m ruff check --fix --select I .
 	$(run) -m ruff format .
 
-browser: .venv/.ready  ## Install a Chromium for the tests, if there is none
+browser: .venv/.ready  ## Install a Chromium for the tests, and a display for it, if there is none
 	@$(run) -m tests.browser
 
 redis: .venv/.ready  ## Install a Redis with TLS and Sentinel for the tests, if there is none

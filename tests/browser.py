@@ -11,6 +11,8 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from tests.debian import install
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 ADVICE = """\
@@ -32,34 +34,25 @@ def find_chromium() -> str | None:
     return own if Path(own).exists() else None
 
 
-def install_chromium() -> None:
-    """Install one: Debian's if we may, else Playwright's own."""
-    if shutil.which("apt-get") and os.geteuid() == 0:
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        # Xvfb is for tests/headed.py, whose tests are left out without.
-        install = [
-            "apt-get",
-            "install",
-            "-y",
-            "-qq",
-            "--no-install-recommends",
-            "chromium",
-            "fonts-dejavu-core",
-            "xvfb",
-        ]
-        for command in (["apt-get", "update", "-qq"], install):
-            subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
-    else:
-        subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
+def missing() -> list[str]:
+    """Return Debian's packages of what is not there. Xvfb is a display for the tests that need windows."""
+    packages = []
+    if find_chromium() is None:
+        packages += ["chromium", "fonts-dejavu-core"]
+    if shutil.which("Xvfb") is None:
+        packages.append("xvfb")
+    return packages
 
 
 def main() -> None:
-    """Have a Chromium here, or say what to type."""
+    """Have all of it here, or say what to type."""
+    install(missing())
     if find_chromium() is None:
-        print("no Chromium here: installing one", file=sys.stderr)
-        install_chromium()
-        if find_chromium() is None:
-            sys.exit(ADVICE)
+        subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
+    if find_chromium() is None:
+        sys.exit(ADVICE)
+    if "xvfb" in missing():
+        print("No Xvfb: the tests of hidden tabs are left out. On Debian: apt-get install xvfb", file=sys.stderr)
 
 
 if __name__ == "__main__":

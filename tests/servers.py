@@ -3,7 +3,6 @@
 python -m tests.servers
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -12,11 +11,8 @@ from pathlib import Path
 from redis import Redis
 
 from bench.stack import Program, takes_connections, wait_until
+from tests.debian import install
 from tournament.broker import free_port
-
-ADVICE = """\
-The tests of TLS, users and Sentinel need a Redis, and there is none. This brings it:
-  sudo apt-get install redis-tools"""
 
 
 class Certificate:
@@ -102,30 +98,30 @@ def program(directory: Path) -> str:
     if found := shutil.which("redis-server"):
         return found
     tool = shutil.which("redis-check-rdb")
-    assert tool, ADVICE
+    assert tool, "make redis brings one"
     called = directory / "redis-server"
     if not called.exists():
         called.symlink_to(tool)
     return str(called)
 
 
-def is_there() -> bool:
-    """Return whether there is a Redis."""
-    return bool(shutil.which("redis-server") or shutil.which("redis-check-rdb"))
+def missing() -> list[str]:
+    """Return Debian's packages of what is not there."""
+    packages = []
+    if not (shutil.which("redis-server") or shutil.which("redis-check-rdb")):
+        packages.append("redis-tools")
+    if shutil.which("openssl") is None:
+        packages.append("openssl")
+    return packages
 
 
 def main() -> None:
-    """Have a Redis here, or say what to type."""
-    if is_there():
-        return
-    print("no Redis here: installing one", file=sys.stderr)
-    if shutil.which("apt-get") and os.geteuid() == 0:
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "redis-tools"]
-        for command in (["apt-get", "update", "-qq"], install):
-            subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
-    if not is_there():
-        sys.exit(ADVICE)
+    """Have all of it here, or say what to type."""
+    install(missing())
+    if packages := missing():
+        sys.exit(
+            f"The tests of TLS, users and Sentinel need more than there is: sudo apt-get install {' '.join(packages)}"
+        )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ The reference is the host's clock, which is the ticker's too. `Date.now()` trail
 and the rest allowed. What is measured is what the page itself reads before it paints: the tests listen in.
 """
 
+import os
 import random
 import signal
 import statistics
@@ -41,6 +42,9 @@ window.WebSocket = class extends WebSocket {
   }
 };
 """
+
+# Nothing is left out where changes are judged.
+needs_windows = pytest.mark.skipif(XVFB is None and "CI" not in os.environ, reason="needs Xvfb: apt-get install xvfb")
 
 # Counts frames, and notes dials.
 COUNT: Final = """
@@ -357,7 +361,7 @@ SHOWN: Final = """(() => {
 })()"""
 
 
-@pytest.mark.skipif(XVFB is None, reason="needs Xvfb: apt-get install xvfb")
+@needs_windows
 def test_a_tab_that_was_hidden(worker: Worker, table: Table) -> None:
     """For 12 s, in a Chromium with windows: one frame a second meanwhile, and then exact again."""
     with headed_chromium() as browser:
@@ -385,7 +389,7 @@ def test_a_tab_that_was_hidden(worker: Worker, table: Table) -> None:
     table.at_most("shown again: exact within", exact, 300, "ms")
 
 
-@pytest.mark.skipif(XVFB is None, reason="needs Xvfb: apt-get install xvfb")
+@needs_windows
 def test_a_page_from_the_back_forward_cache(worker: Worker, table: Table) -> None:
     """It was left for another for 2 s; Playwright's browsers have no such cache."""
     with headed_chromium() as browser:
