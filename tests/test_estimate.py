@@ -94,6 +94,17 @@ def test_the_bound_is_no_wider_than_need_be(page: Page, network: str) -> None:
         assert 0 < result["widest"] <= 2
 
 
+def test_what_is_proved_wrong_is_corrected_fast(page: Page) -> None:
+    """After a first answer that was slow; what is merely not the middle is corrected slowly, and neither jumps."""
+    shown = """async () => {
+      const { Shown } = await import("/shown.js");
+      const shown = new Shown();
+      const after = (now, offset, halfWidth) => shown.follow(now, { offset, halfWidth }).time - now;
+      return [after(0, 20, 30), after(10, 0, 2), after(20, 0, 2), after(30, 0, 2), after(40, 0, 6), after(60, 0, 6)];
+    }"""
+    assert page.evaluate(shown) == [20, 15, 10, 5, 4.5, 3.5]
+
+
 def test_it_is_better_than_the_smallest_round_trip(page: Page) -> None:
     """Over 80 ± 30 ms the median error is less than that of believing the last minute's smallest round trip."""
     results = simulate(page, "symmetric", 30)

@@ -189,7 +189,7 @@ window.WebSocket = class {
       setTimeout(() => {
         if (number === 0) this.onopen();
         const at = 1795351680000 + number * 10;
-        this.onmessage({data: JSON.stringify({message: "2026-11-22 12:48:00.00", at})});
+        this.onmessage({data: JSON.stringify({message: "2026-11-22 12:48:00.00", at}), timeStamp: performance.now()});
       }, 10 + number * 100);
     }
     setTimeout(() => this.onclose({code, reason: ""}), 20 + frames * 100);

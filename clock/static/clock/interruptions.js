@@ -27,9 +27,9 @@ export class Interruptions {
     this.#turn();
   }
 
-  // Cheap: to be called before anything is made of performance.now().
-  check() {
-    const difference = Date.now() - performance.now();
+  // Cheap: to be called before anything is made of `now`, which is performance.now().
+  check(now) {
+    const difference = Date.now() - now;
     const slept = difference - this.#difference > SLEPT;
     this.#difference = difference;
     if (slept) this.#on.slept();

@@ -5,10 +5,10 @@
 
 import { PRECISION } from "./precision.js";
 
-// A burst, then less and less often: on a line whose delays vary, each of the first few dozen makes the estimate better.
-// Milliseconds; each pause is jittered, so that a crowd does not ask in step.
-const BURST = 5;
-const BURST_PAUSE = 150;
+// A burst, then less and less often: the very first answer comes while the page loads, and is a slow one; and on a line
+// whose delays vary, each of the first few dozen makes the estimate better. Milliseconds; each pause is jittered, so that a
+// crowd does not ask in step.
+const FIRST_PAUSE = 30;
 const GROWTH = 1.4;
 const PAUSE = 10_000;
 const HIDDEN_PAUSE = 60_000;
@@ -67,9 +67,7 @@ export class Probes {
       return 0;
     }
     if (answer === null) return UNANSWERED_PAUSE;
-    this.#asked += 1;
-    const pause = BURST_PAUSE * GROWTH ** Math.max(0, this.#asked - BURST);
-    return Math.min(pause, document.hidden ? HIDDEN_PAUSE : PAUSE);
+    return Math.min(FIRST_PAUSE * GROWTH ** this.#asked++, document.hidden ? HIDDEN_PAUSE : PAUSE);
   }
 
   async #probe() {

@@ -48,6 +48,7 @@ export class Timekeeper {
   #steppedUntil = -Infinity;
   #reason = null; // a text, once the server has refused
   #zoneOffset = null;
+  #zoneUntil = 0; // when it is to be looked at again: at the next whole second
   #state = "connecting";
   #lastRead = -Infinity;
   #isSettling = false;
@@ -67,7 +68,7 @@ export class Timekeeper {
     const address = new URL("/ws/clock/", location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     this.#stream = new Stream(address, rate, {
-      frame: (data, line) => this.#takeFrame(data, line),
+      frame: (data, line, now) => this.#takeFrame(data, line, now),
       refused: (reason) => (this.#reason = reason),
       note: (text) => this.#watcher?.note(text),
       ask: () => this.#probes.ask(),
@@ -90,7 +91,7 @@ export class Timekeeper {
   // server's zone, or null before the first frame. synchronised: whether the ticker's clock is, or null where the server
   // does not know; undefined before it was asked.
   read(now) {
-    this.#interruptions.check();
+    this.#interruptions.check(now);
     const told = this.#estimate.read(now);
     const shown = told && this.#shown.follow(now, told);
     if (shown) {
@@ -141,16 +142,17 @@ export class Timekeeper {
   }
 
   #since() {
+    if (!WITHOUT_FRAMES.has(this.#state)) return null;
     const newest = this.#freshness.newest;
-    return newest !== null && WITHOUT_FRAMES.has(this.#state) ? newest + this.#period : null;
+    return newest && newest + this.#period;
   }
 
-  #takeFrame(data, line) {
-    const arrived = performance.now() + PRECISION;
+  #takeFrame(data, line, now) {
+    const arrived = now + PRECISION;
     const { message, at } = JSON.parse(data);
     if (!Number.isFinite(at)) return;
     this.#watcher?.frame(data, arrived, at);
-    this.#interruptions.check();
+    this.#interruptions.check(now);
     // On one connection `at` rises, unless the ticker's clock was set. On another it may lag a little.
     const setBack = line === this.#line && at <= this.#lastAt;
     if (setBack) this.#estimate.forget();
@@ -158,15 +160,17 @@ export class Timekeeper {
       this.#freshness.forget();
       this.#step();
     }
-    if (this.#zoneOffset === null || Math.trunc(at / 1_000) !== Math.trunc(this.#lastAt / 1_000))
+    if (at >= this.#zoneUntil || at < this.#zoneUntil - 1_000) {
       this.#zoneOffset = Date.parse(`${message.slice(0, 10)}T${message.slice(11)}0Z`) - at;
+      this.#zoneUntil = Math.ceil((at + 1) / 1_000) * 1_000;
+    }
     this.#freshness.frame(arrived, at);
     this.#line = line;
     this.#lastAt = at;
   }
 
   #takeProbe(answer) {
-    this.#interruptions.check();
+    this.#interruptions.check(performance.now());
     this.#watcher?.probe(answer);
     this.#stream.answered();
     const { sent, received, at, bound, synchronised } = answer;
@@ -174,6 +178,7 @@ export class Timekeeper {
     if (sent + PRECISION < this.#forgot) return; // asked by a clock that may have stood still since
     const unproved = bound === null;
     if (this.#unproved && !unproved) this.#forgetQuietly();
+    if (!this.#unproved && unproved) this.#probes.burst(); // a ticker that has just begun will know it soon
     this.#unproved = unproved;
     if (!this.#estimate.probe(sent, received, at, bound ?? UNPROVED)) this.#step();
   }
