@@ -16,6 +16,7 @@ from playwright.sync_api import sync_playwright
 from bench.stack import ROOT, wait_until
 from bench.viewers import Viewer, connect, watch
 from tests.browser import find_chromium
+from ticker.host_clock import ask_kernel
 from tournament.broker import free_port
 
 pytestmark = pytest.mark.timeout(900)
@@ -29,14 +30,6 @@ for name in ("tcp", "tcp6"):
         count += local.endswith(":1F41") and state == "01"
 print(count)
 """
-
-
-# Keeps every state that the page goes through, however short.
-REMEMBER_STATES = """() => {
-  window.states = [];
-  const clock = document.getElementById("clock");
-  new MutationObserver(() => states.push(clock.dataset.state)).observe(clock, {attributeFilter: ["data-state"]});
-}"""
 
 
 class Stack:
@@ -151,6 +144,11 @@ def test_the_settings_arrive(stack: Stack) -> None:
     assert "Asia/Kathmandu" in stack.get("/clock/")[1]
 
 
+def test_a_container_may_ask_the_kernel_for_its_clock(stack: Stack) -> None:
+    """Whether that is synchronised; it is this machine's kernel too."""
+    assert json.loads(stack.get("/clock/now")[1])["synchronised"] is ask_kernel()
+
+
 def test_two_tickers_run(stack: Stack) -> None:
     """So that one can go."""
     assert len(stack.containers("ticker")) == 2
@@ -211,14 +209,15 @@ def test_killing_a_replica_loses_its_viewers_alone_and_they_come_back(stack: Sta
         wait_until(lambda: not any(stack.viewers().values()), "connections of before are gone", 10)
         page.goto(f"http://localhost:{stack.port}/clock/")
         page.wait_for_selector('#clock[data-state="live"]')
-        page.evaluate(REMEMBER_STATES)
         while sum((counts := stack.viewers()).values()) != 1:  # the page's stream alone; the test's own limit ends this
             pass
         (victim,) = (replica for replica, count in counts.items() if count)
         viewers = crowd(stack, 30)
         watch(viewers, 1)
-        docker("kill", victim)
-        page.wait_for_function("() => states.includes('reconnecting') && states.at(-1) === 'live'", timeout=20_000)
+        with page.expect_websocket(timeout=20_000) as dialled:
+            docker("kill", victim)
+        dialled.value.wait_for_event("framereceived")
+        page.wait_for_selector('#clock[data-state="live"]')
         lost = [viewer for viewer in viewers if is_lost(viewer)]
         assert 5 <= len(lost) <= 20
         staying = [viewer for viewer in viewers if viewer not in lost]
