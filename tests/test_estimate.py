@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route
 
 from bench.stack import ROOT
-from tests.browser import ADVICE, find_chromium
 
 NETWORKS = (
     "loopback",
@@ -44,17 +43,13 @@ RUN = """async ([name, seeds, change]) => {
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
+def page(browser: Browser) -> Iterator[Page]:
     """An empty page that can load the modules."""
-    path = find_chromium()
-    assert path, ADVICE
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        page = chromium.new_page()
-        page.route("http://simulation.test/**", answer)
-        page.goto("http://simulation.test/")
-        yield page
-        chromium.close()
+    page = browser.new_page()
+    page.route("http://simulation.test/**", answer)
+    page.goto("http://simulation.test/")
+    yield page
+    page.close()
 
 
 def answer(route: Route) -> None:

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from bench.stack import Broker, Ticker, Worker
-from tests.browser import ADVICE, find_chromium
 from tests.delays import Delays
 from tests.headed import XVFB, Tab, headed_chromium
 from tests.queries import random_query
@@ -151,18 +150,6 @@ def table(whole_table: Table) -> Iterator[Table]:
     first = len(whole_table.rows)
     yield whole_table
     whole_table.check(first)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A Chromium."""
-    path = find_chromium()
-    assert path, ADVICE
-    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", *quiet])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
