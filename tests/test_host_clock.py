@@ -14,7 +14,7 @@ STA_UNSYNC = 0x40
 
 def kernel_saying(state: int) -> object:
     """Return what stands for the C library, whose kernel says this."""
-    return lambda _name: SimpleNamespace(adjtimex=lambda _timex: state)
+    return SimpleNamespace(adjtimex=lambda _timex: state)
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,13 @@ def kernel_saying(state: int) -> object:
 )
 def test_what_the_kernel_says(state: int, synchronised: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """A leap second is no error; and what cannot be asked is not known."""
-    monkeypatch.setattr(ctypes, "CDLL", kernel_saying(state))
+    monkeypatch.setattr(host_clock, "_LIBRARY", kernel_saying(state))
     assert ask_kernel() is synchronised
 
 
 def test_another_system_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its C library has no such call."""
-    monkeypatch.setattr(ctypes, "CDLL", lambda _name: SimpleNamespace())
+    monkeypatch.setattr(host_clock, "_LIBRARY", SimpleNamespace())
     assert ask_kernel() is None
 
 

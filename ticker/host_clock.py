@@ -17,6 +17,8 @@ TIME_ERROR: Final = 5
 # Bytes: more than a `struct timex` has anywhere. One of zeros asks, and sets nothing.
 TIMEX_SIZE: Final = 512
 
+_LIBRARY: Final = ctypes.CDLL(None)  # the C library, loaded already; to look it up costs more than to ask
+
 
 def ask_kernel() -> bool | None:
     """Return whether the kernel holds its clock to be synchronised; None where it does not say.
@@ -24,8 +26,8 @@ def ask_kernel() -> bool | None:
     It does not on other systems than Linux, nor in a container that forbids the question.
     """
     try:
-        state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(TIMEX_SIZE))
-    except (AttributeError, OSError):
+        state = _LIBRARY.adjtimex(ctypes.create_string_buffer(TIMEX_SIZE))
+    except AttributeError:
         return None
     return None if state < 0 else state != TIME_ERROR
 
