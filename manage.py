@@ -4,6 +4,11 @@
 import os
 import sys
 
+if __name__ == "__main__" and sys.argv[1:2] == ["ticker"]:
+    from tournament.signals import exit_on_signals
+
+    exit_on_signals()  # before the imports, which take a while
+
 from django.core.management import execute_from_command_line
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What a server tells the clock about itself, where it offers that."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 # The ASGI extension of an HTTP request that carries it: `scope["extensions"][SERVER_STATUS]["status"]`.
@@ -12,9 +13,13 @@ COUNTED_CODES: Final = (1000, 1001, 1005, 1006, 4008, 4012, 4013)
 
 
 class ServerStatus:
-    """Whether the server drains, and what has become of its WebSockets since it started."""
+    """Whether the server drains, and what has become of its WebSockets since it started.
 
-    def __init__(self) -> None:
+    `give_up(reason)` has the server drain and end with a non-zero exit code.
+    """
+
+    def __init__(self, give_up: Callable[[str], None] = lambda _reason: None) -> None:
+        self.give_up = give_up
         self.draining = False
         self.opened = 0
         self.cut_off = 0  # of those closed: because they did not answer a ping

@@ -11,7 +11,6 @@ import pytest
 from daphne.http_protocol import WebRequest
 
 from bench.stack import ROOT
-from tournament import steady
 from tournament.steady import SteadyServer
 
 HOURS = 3600.0
@@ -37,7 +36,6 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> SteadyServer:
     """A server that was never run: its checks are called by hand."""
-    monkeypatch.setattr(steady, "reactor", Mock())
     server = SteadyServer(None, ["tcp:0"], http_timeout=60)
     server.connections = {}
     return server
@@ -78,13 +76,13 @@ async def test_an_application_has_its_time_to_end(server: SteadyServer, clocks: 
     server.protocol_disconnected(client)
     clocks.wall += step
     clocks.running += 9.9
-    server.application_checker()
+    server.check_applications()
     assert not application.cancelling()
     clocks.running += 0.2
-    server.application_checker()
+    server.check_applications()
     assert application.cancelling()
     await asyncio.wait({application})
-    server.application_checker()
+    server.check_applications()
     assert not server.connections
 
 
@@ -94,10 +92,10 @@ async def test_a_request_has_its_time(server: SteadyServer, clocks: Clocks, step
     application = connected(server, one)
     clocks.wall += step
     clocks.running += 59
-    server.timeout_checker()
+    server.check_timeouts()
     assert not one.basic_error.called
     clocks.running += 2
-    server.timeout_checker()
+    server.check_timeouts()
     assert one.basic_error.call_args.args[0] == 503
     application.cancel()
 
@@ -107,8 +105,8 @@ async def test_who_is_there_stays(server: SteadyServer, clocks: Clocks, step: fl
     application = connected(server, client := Mock())
     clocks.wall += step
     clocks.running += 1000
-    server.application_checker()
-    server.timeout_checker()
+    server.check_applications()
+    server.check_timeouts()
     assert not application.cancelling()
     assert client.check_timeouts.called
     assert client in server.connections
@@ -142,8 +140,8 @@ async def test_an_exception_is_told_once(server: SteadyServer, caplog: pytest.Lo
         server.connections[one]["application_instance"] = task = asyncio.create_task(fail())
         await asyncio.wait({task})
     server.protocol_disconnected(gone)
-    server.application_checker()
-    server.application_checker()
+    server.check_applications()
+    server.check_applications()
     assert [record.getMessage() for record in caplog.records] == ["exception inside the application: oh no"] * 2
     assert client.handle_exception.call_count == 1
     assert not gone.handle_exception.called

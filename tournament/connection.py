@@ -125,6 +125,25 @@ class Connection(WebSocketProtocol):
         else:
             super().handle_reply(message)
 
+    # Daphne's own raise an AttributeError where the handshake is over already.
+
+    def serverAccept(self, subprotocol: str | None = None) -> None:  # noqa: N802 - Daphne's name
+        """Accept the handshake, unless it is over."""
+        if hasattr(self, "handshake_deferred"):
+            super().serverAccept(subprotocol)
+
+    def serverReject(self) -> None:  # noqa: N802 - Daphne's name
+        """Reject the handshake; where there is none to answer (any more), drop the connection."""
+        if hasattr(self, "handshake_deferred"):
+            super().serverReject()
+        else:
+            self.dropConnection(abort=True)
+
+    def handle_exception(self, exception: Exception) -> None:
+        """Tell the client that the application failed."""
+        super().handle_exception(exception)
+        self.__dict__.pop("handshake_deferred", None)  # answered, and not to be answered again
+
     def send_away(self) -> None:
         """Close, because the worker stops; nothing happens unless the connection is open."""
         if self.state == OPEN:

@@ -6,9 +6,12 @@ them in; each gets its ticks until then.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
+
+logger = logging.getLogger(__name__)
 
 # Seconds between two looks at the time, and so until it is noticed that somebody is in a hurry.
 TURN: Final = 0.05
@@ -77,12 +80,12 @@ class Drain:
         self._begin_phase(PATIENCE, PATIENCE)
         while self._now() < self._end and not self._worker.is_idle():
             for viewer in self._worker.viewers():  # they came meanwhile, on connections that were open already
-                viewer.send_away()
+                _send_away(viewer)
             await self._sleep(TURN)
 
     async def _send_away(self, viewers: list[Viewer]) -> None:
         while viewers:
-            viewers.pop().send_away()
+            _send_away(viewers.pop())
             await self._sleep(0)  # so that the others get their ticks, however late it is
             if viewers:
                 await self._wait(len(viewers) + 1)
@@ -96,3 +99,10 @@ class Drain:
         began = self._now()
         while (left := began + (self._end - began) / parts - self._now()) > 0:
             await self._sleep(min(left, TURN))
+
+
+def _send_away(viewer: Viewer) -> None:
+    try:
+        viewer.send_away()
+    except Exception:  # one must not keep the others
+        logger.exception("a viewer could not be sent away")

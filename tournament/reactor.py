@@ -4,10 +4,11 @@ Twisted's own timers go by the wall clock. Set forward by an hour, all that are 
 connections and unfinished handshakes are cut off. Set back, they stand still for an hour, and with them all that Daphne
 looks after once a second.
 
-uvloop stops watching a descriptor when the kernel reports an error on it, as it does for a connection that the client has
-reset, and tells nobody: it closes its poll handle after one last read or write. Where that still found data, Twisted
-would wait for ever for the error, and the descriptor would never be closed. So each descriptor that had an event is
-looked at in the loop's next turn, and watched anew if uvloop has let go of it. The socket itself then says the error.
+uvloop stops watching a descriptor when the kernel reports an error on it, as it does for a connection that the client
+has reset. It closes its poll handle after one last read or write, and tells nobody. Where that read still found data,
+Twisted would wait for the error for ever, and the descriptor would stay open. So each descriptor that had an event is
+checked in the loop's next turn, and watched anew if uvloop has closed its handle. The socket itself then reports the
+error.
 """
 
 import time

@@ -7,6 +7,11 @@ the application by ASGI's lifespan protocol, takes thousands of connections at o
 stopped reading.
 """
 
+from tournament.signals import exit_on_signals, stop_signals
+
+if __name__ == "__main__":
+    exit_on_signals()  # before what follows, which takes a while
+
 import asyncio
 import gc
 import logging
@@ -26,6 +31,13 @@ from daphne.cli import CommandLineInterface
 
 # isort: split
 from twisted.internet import defer, reactor
+from twisted.logger import (
+    FilteringLogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    STDLibLogObserver,
+    globalLogPublisher,
+)
 from twisted.web.http import _GenericHTTPChannelProtocol
 
 from clock.fanout import DIRECT_WRITE
@@ -44,8 +56,11 @@ logger = logging.getLogger("tournament.server")  # also where it is run as the m
 # once overruns; the kernel cuts it to net.core.somaxconn.
 BACKLOG: Final = 4096
 
-# What ends a worker: see `Server._stop_on`.
-STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+# What hurries a drain: Ctrl-C and Ctrl-\\ on a terminal.
+HURRY_SIGNALS: Final = (signal.SIGINT, signal.SIGQUIT)
+
+# How often a drain that fails is tried; after that the worker stops without.
+DRAIN_ATTEMPTS: Final = 3
 
 # Seconds between two pings to a client, and until it must have answered.
 PING_INTERVAL: Final = 6
@@ -60,11 +75,12 @@ class Server(SteadyServer):
         super().__init__(application, endpoints, signal_handlers=False, **options)
         self._ports: list[Any] = []
         self._drain = Drain(self, settings.CLOCK_DRAIN_NOTICE, settings.CLOCK_DRAIN_SPREAD)
-        self._draining: asyncio.Task[None] | None = None
-        self.status = ServerStatus()
+        self._drain_attempts = 0
+        self._has_failed = False
+        self.status = ServerStatus(self.give_up)
+        self.supervisor.give_up = self.give_up
         self._lifespan_messages: asyncio.Queue[dict[str, str]] = asyncio.Queue()
         self._lifespan: asyncio.Task[None] | None = None
-        self._beating: asyncio.Task[None] | None = None
         self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
 
     def run(self) -> None:
@@ -73,19 +89,21 @@ class Server(SteadyServer):
         reactor.callWhenRunning(self._start)
         reactor.addSystemEventTrigger("before", "shutdown", self._end)
         super().run()
-        for number in STOP_SIGNALS:
+        for number in stop_signals():
             signal.signal(number, signal.SIG_IGN)  # it has stopped; one more signal is not to change the exit code
+        if self._has_failed:
+            sys.exit(1)
 
     def _start(self) -> None:
         self.http_factory.protocol = make_http_connection
         self.ws_factory.protocol = Connection.with_options_of(
             self.ws_factory, max_control_frames=settings.CLOCK_MAX_CONTROL_FRAMES
         )
+        log_twisted_errors()
         loop = asyncio.get_event_loop()
-        for number in STOP_SIGNALS:
-            loop.add_signal_handler(number, self._stop_on, number)
+        loop.call_soon(self._take_signals)  # not yet: uvloop loses those that come before it runs
         if self.ping_interval > 0:
-            self._beating = loop.create_task(self.heartbeat.run(), name="heartbeat")
+            loop.call_soon(partial(self.supervisor.start, "heartbeat", self.heartbeat.run, vital=True))
         self._lifespan = loop.create_task(self._live(), name="lifespan")
         self._lifespan_messages.put_nowait({"type": "lifespan.startup"})
         # What is loaded by now is here to stay: the collector need not walk it while a tick waits.
@@ -94,15 +112,36 @@ class Server(SteadyServer):
 
     # --- Stopping ---
 
+    def _take_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in stop_signals():
+            loop.add_signal_handler(number, self._stop_on, number)
+
     def _stop_on(self, number: signal.Signals) -> None:
-        """Drain, and then stop. SIGINT, which is Ctrl-C on a terminal, hurries; and so does a second signal."""
-        if number == signal.SIGINT or self._draining is not None:
+        """Drain, and then stop. SIGINT and SIGQUIT, from a terminal, hurry; and so does a second signal."""
+        if number in HURRY_SIGNALS or self.status.draining:
             self._drain.hurry()
-        if self._draining is None:
-            logger.info("told to stop: draining")
+        self._begin_drain("told to stop: draining")
+
+    def give_up(self, reason: str) -> None:
+        """Drain, stop and exit with 1: a task without which this worker is useless keeps failing."""
+        logger.critical("%s: ending this worker", reason)
+        self._has_failed = True
+        self._begin_drain("draining")
+
+    def _begin_drain(self, words: str) -> None:
+        if not self.status.draining:
+            logger.info(words)
             self.status.draining = True
-            self._draining = asyncio.get_event_loop().create_task(self._drain.run(), name="drain")
-            self._draining.add_done_callback(lambda _: self.stop())
+            self.supervisor.start("drain", self._drain_and_stop)
+
+    async def _drain_and_stop(self) -> None:
+        self._drain_attempts += 1
+        if self._drain_attempts > 1:
+            self._drain.hurry()
+        if self._drain_attempts <= DRAIN_ATTEMPTS:
+            await self._drain.run()
+        self.stop()
 
     def stop_listening(self) -> None:
         """Take no more connections."""
@@ -120,7 +159,11 @@ class Server(SteadyServer):
     # --- The application ---
 
     async def _live(self) -> None:
-        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}}
+        scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "extensions": {SERVER_STATUS: {"status": self.status}},
+        }
 
         async def send(_message: dict[str, Any]) -> None:
             """Nobody waits for the answers: connections are taken meanwhile, and an error is logged below."""
@@ -131,10 +174,13 @@ class Server(SteadyServer):
             logger.exception("the application ended its lifespan early")
 
     def _end(self) -> Any:
-        if self._lifespan is None:
-            return None
-        self._lifespan_messages.put_nowait({"type": "lifespan.shutdown"})
-        return defer.Deferred.fromFuture(self._lifespan)
+        return defer.Deferred.fromFuture(asyncio.get_event_loop().create_task(self._shut_down()))
+
+    async def _shut_down(self) -> None:
+        await self.supervisor.stop()
+        if self._lifespan is not None:
+            self._lifespan_messages.put_nowait({"type": "lifespan.shutdown"})
+            await self._lifespan
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Inbox | None:
         """Start the application for one connection or request, and return where messages for it go.
@@ -178,6 +224,12 @@ class Server(SteadyServer):
             logger.info("listening on http://%s:%d/clock/", host, address.port)
         else:
             logger.info("listening on %s", address)
+
+
+def log_twisted_errors() -> None:
+    """Log the errors that Twisted catches: Daphne sends all that Twisted logs nowhere."""
+    errors = LogLevelFilterPredicate(LogLevel.error)
+    globalLogPublisher.addObserver(FilteringLogObserver(STDLibLogObserver("twisted"), [errors]))
 
 
 class CommandLine(CommandLineInterface):
