@@ -77,3 +77,32 @@ def test_signals_that_are_ignored(broker: Broker, ticker: Ticker, directory: Pat
         worker.signal(signal.SIGUSR2)
         assert worker.get("/healthz")[0] == 200
         assert worker.stop() == 0
+
+
+# Runs a part up to its first slow import, and tells whether SIGTERM has a handler by then.
+PROBE = """
+import importlib.abc, runpy, signal, sys
+
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.split(".")[0] in {"django", "daphne", "twisted"}:
+            sys.exit(0 if callable(signal.getsignal(signal.SIGTERM)) else 1)
+
+sys.meta_path.insert(0, Finder())
+sys.argv = %r
+%s
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "run"),
+    [
+        (TICKER, "runpy.run_path('manage.py', run_name='__main__')"),
+        (["server"], "runpy.run_module('tournament.server', run_name='__main__')"),
+    ],
+    ids=["ticker", "worker"],
+)
+def test_the_handler_is_there_before_the_imports(arguments: list[str], run: str) -> None:
+    """As process 1 of a container it would otherwise be deaf for as long as they take."""
+    probe = subprocess.run([sys.executable, "-c", PROBE % (arguments, run)], cwd=ROOT, check=False, timeout=20)
+    assert probe.returncode == 0
