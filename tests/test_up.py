@@ -103,6 +103,32 @@ def test_when_a_part_ends_all_end(directory: Path) -> None:
     assert not alive(started)
 
 
+def test_a_part_that_is_killed_is_started_again(directory: Path) -> None:
+    """The supervisor says who it was; the clock tells the time again, and in the end nothing is left."""
+    port = free_port()
+    with up(directory, port) as program:
+        program.wait_for_output("the clock is at")
+        for name, words in ("ticker", b"manage.py\0ticker"), ("worker", b"tournament.server"):
+            (victim,) = (pid for pid in family(program.pid) if words in Path(f"/proc/{pid}/cmdline").read_bytes())
+            os.kill(victim, signal.SIGKILL)
+            program.wait_for_output(f"the {name} ended with exit code -9: restarting it in 0.5 s")
+            wait_until(lambda: tells_the_time(port), "the clock tells the time", 10)
+        started = family(program.pid)
+        assert len(started) == 4
+        program.signal(signal.SIGINT)
+        assert program.wait() == 0
+    assert not alive(started)
+
+
+def tells_the_time(port: int) -> bool:
+    """Return whether a worker's last tick is fresh."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
 def test_a_redis_of_ones_own(directory: Path) -> None:
     """With REDIS_URL set there is no broker of ours."""
     with Broker(directory) as broker, up(directory, free_port(), REDIS_URL=broker.url) as program:

@@ -1,5 +1,8 @@
 """`make up`: a broker, a ticker and a worker in one terminal, and the end of all of them together.
 
+A part that ends while the clock starts ends all of it: a setting is invalid, or the port is in use. One that ends later
+is started again, with backoff, until that has failed for a minute.
+
 python -m tournament.up [--bind 127.0.0.1] [--port 8001]
 """
 
@@ -13,16 +16,23 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from collections import deque
 from pathlib import Path
 from typing import Final
 
+from clock.outage import Backoff
+from clock.tasks import GIVE_UP_AFTER, HEALTHY_AFTER
 from tournament.broker import NoBroker, broker_command, free_port
 from tournament.environment import words
 
 # Seconds that a part is given to end by itself, and that the clock is given to show the time.
 GRACE: Final = 10.0
 START: Final = 30.0
+
+# Seconds before a part that ended is started again: the first time, and at most.
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 5.0
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
@@ -93,6 +103,34 @@ class Part:
                 await process.wait()
 
 
+async def keep_running(part: Part, is_shown: asyncio.Event, is_ending: asyncio.Event) -> None:
+    """Run a part, and start it again when it ends.
+
+    Raises:
+        Ended: it ended before the clock was shown or while all ends, or has kept ending for `GIVE_UP_AFTER` seconds.
+    """
+    backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+    failing_since: float | None = None
+    while True:
+        started_at = time.monotonic()
+        try:
+            await part.run()
+        except Ended as ended:
+            now = time.monotonic()
+            if failing_since is None or now - started_at >= HEALTHY_AFTER:
+                failing_since = now
+                backoff.reset()
+            if is_ending.is_set() or not is_shown.is_set() or now - failing_since >= GIVE_UP_AFTER:
+                raise
+            part.show()
+            pause = backoff.pause()
+            say("up", f"{ended}: restarting it in {pause:g} s")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await is_ending.wait()
+                raise
+
+
 def say(name: str, line: str) -> None:
     """Print one labelled line."""
     print(f"{name:>6} | {line}", flush=True)  # noqa: T201 - this is a program for a terminal
@@ -114,8 +152,11 @@ async def tells_the_time(host: str, port: int, name: str) -> bool:
     return await asyncio.to_thread(ask)
 
 
-async def announce(bind: str, port: int, own_broker: str) -> None:
-    """Say where the clock is, once it is there. `own_broker` is what a further worker must be told of the broker."""
+async def announce(bind: str, port: int, own_broker: str, is_shown: asyncio.Event) -> None:
+    """Say where the clock is, once it is there, and set `is_shown`.
+
+    `own_broker` is what a further worker must be told of the broker.
+    """
     host = "127.0.0.1" if bind in {"0.0.0.0", "::"} else bind
     shown = f"[{host}]" if ":" in host else host
     names = [name.lstrip(".") for name in words("DJANGO_ALLOWED_HOSTS", shown)]
@@ -127,6 +168,7 @@ async def announce(bind: str, port: int, own_broker: str) -> None:
     except TimeoutError:
         say("up", f"still no time to show after {START:.0f} s; the lines above may say why")
     else:
+        is_shown.set()
         say("up", f"the clock is at http://{name}:{port}/clock/ (Ctrl-C ends it)")
         command = f"{sys.executable} -m tournament.server -p {port + 1} tournament.asgi:application"
         say("up", f"one more worker: {own_broker}{command}")
@@ -147,11 +189,11 @@ async def up(bind: str, port: int, directory: Path) -> int:
     parts.append(Part("worker", [sys.executable, *server], environment))
 
     loop = asyncio.get_running_loop()
-    told_to_stop = asyncio.Event()
+    told_to_stop, is_shown, is_ending = asyncio.Event(), asyncio.Event(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told_to_stop.set)
-    running = [asyncio.create_task(part.run()) for part in parts]
-    announcing = asyncio.create_task(announce(bind, port, own_broker))
+    running = [asyncio.create_task(keep_running(part, is_shown, is_ending)) for part in parts]
+    announcing = asyncio.create_task(announce(bind, port, own_broker, is_shown))
     stopping = asyncio.create_task(told_to_stop.wait())
     done, _ = await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
     announcing.cancel()
@@ -159,6 +201,7 @@ async def up(bind: str, port: int, directory: Path) -> int:
         if task in done:
             part.show()
             say("up", f"{task.exception()}: ending the others")
+    is_ending.set()
     for part in reversed(parts):  # the broker last, so that nobody misses it
         await part.end()
     await asyncio.gather(*running, announcing, return_exceptions=True)
