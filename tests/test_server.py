@@ -326,3 +326,21 @@ def test_it_may_have_as_many_connections_as_the_system_allows(worker: Worker) ->
     """The soft limit on open files is raised to the hard one."""
     soft, hard = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
     assert soft == hard
+
+
+def test_errors_that_twisted_catches_are_logged() -> None:
+    """Daphne sends all that Twisted logs nowhere; its errors become lines of ours, with their traceback."""
+    program = (
+        "import django, os; os.environ['DJANGO_SETTINGS_MODULE'] = 'tournament.settings'; django.setup()\n"
+        "from tournament.server import log_twisted_errors\n"
+        "from twisted.logger import globalLogBeginner\n"
+        "from twisted.python import log\n"
+        "globalLogBeginner.beginLoggingTo([lambda _: None], redirectStandardIO=False, discardBuffer=True)\n"
+        "log_twisted_errors()\n"
+        "log.msg('nothing of interest')\n"
+        "log.err(ZeroDivisionError('of interest'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "CRITICAL twisted: Unhandled Error" in done.stderr
+    assert "ZeroDivisionError: of interest" in done.stderr
+    assert "nothing" not in done.stderr
