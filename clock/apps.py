@@ -27,10 +27,13 @@ class ClockConfig(AppConfig):
 
 
 def worker_relay() -> Relay:
-    """Return this worker's relay, started on the running event loop."""
-    relay = _config().relay
-    relay.start()
-    return relay
+    """Return this worker's relay, whether it was started or not."""
+    return _config().relay
+
+
+def start_relay() -> None:
+    """Start this worker's relay on the running event loop; nothing happens if it was started already."""
+    _config().relay.start()
 
 
 def worker_admission() -> Admission:

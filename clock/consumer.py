@@ -13,6 +13,7 @@ from clock.admission import Full
 from clock.apps import worker_admission, worker_relay
 from clock.contract import CLOSE_BROKEN_CONTRACT, CLOSE_FULL, BrokenContract, parse_rate, text_of
 from clock.fanout import DIRECT_WRITE, Member, Write
+from clock.routing import Application
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,21 @@ class ClockConsumer(AsyncConsumer):
     to the socket, that takes its place. Elsewhere a frame goes out through `websocket.send`, one at a time: while one
     is under way, the client misses those that come.
     """
+
+    @classmethod
+    def as_asgi(cls, **initkwargs: Any) -> Application:
+        """Return an ASGI application with one consumer for each connection.
+
+        Channels' own refers to the scope for as long as the client stays. That is weeks, and what it said in its
+        handshake are kilobytes.
+        """
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            served = cls(**initkwargs)(scope, receive, send)
+            del scope
+            await served
+
+        return application
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection. Whatever ends it, the relay forgets it.
@@ -39,7 +55,7 @@ class ClockConsumer(AsyncConsumer):
         try:
             await receive()  # "websocket.connect"
             await self._let_in(scope)
-            scope.clear()  # the client stays for weeks, and what it said in the handshake need not
+            del scope  # see `as_asgi`; others may still refer to it, so it stays as it is
             while (await receive())["type"] != "websocket.disconnect":
                 self._fan_out.leave(self._member)
                 await self._close(CLOSE_BROKEN_CONTRACT, "a client sends nothing")

@@ -1,17 +1,19 @@
 """The relay starts with the server and stops with it, by ASGI's lifespan protocol.
 
-Daphne itself has no lifespan, so under plain `daphne` the relay starts with the first request instead.
+Daphne itself has no lifespan, so under plain `daphne` the relay starts with the first request instead (see
+clock/routing.py).
 """
 
 import signal
 from typing import Any
 
-from clock.apps import worker_relay
+from clock.apps import start_relay, worker_relay
 
 
 async def lifespan(_scope: Any, receive: Any, send: Any) -> None:
     """Serve the lifespan of one server."""
     await receive()
+    start_relay()
     relay = worker_relay()
     # A process that was stopped in the middle of a round must not go on with a frame that is old by now.
     signal.signal(signal.SIGCONT, lambda *_: relay.fan_out.look_up())

@@ -1,11 +1,10 @@
-"""`/metrics`: what Prometheus asks a worker.
+"""The metrics of a worker, as Prometheus reads them (tournament/metrics_port.py serves them).
 
 All of it is read when it is asked for. Nothing is counted for each frame, and for each tick only what is free.
 """
 
 from collections.abc import Iterator
-from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -15,27 +14,27 @@ from clock.apps import worker_relay
 from clock.contract import RATES
 from clock.fanout import FanOut
 from clock.health import reasons_against
-from clock.page import Answer, page
 from clock.relay import STATES, Relay
-from clock.status import COUNTED_CODES, ServerStatus, server_status
+from clock.status import COUNTED_CODES, ServerStatus
 
 # CPU, memory, open files, start: from /proc, so on Linux alone.
 _PROCESS: Final = ProcessCollector(registry=None)
 
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST.encode()
 
-@page
-def metrics(scope: Any) -> Answer:
-    """Tell how this worker is, in Prometheus' text format."""
+
+def metrics(status: ServerStatus) -> bytes:
+    """Return the metrics of this worker in Prometheus' text format. `status` is its server's."""
     registry = CollectorRegistry()
-    registry.register(Metrics(worker_relay(), server_status(scope), is_ready=not reasons_against(scope)))
+    registry.register(Metrics(worker_relay(), status, is_ready=not reasons_against(status)))
     registry.register(_PROCESS)
-    return Answer(HTTPStatus.OK, generate_latest(registry), CONTENT_TYPE_LATEST.encode())
+    return generate_latest(registry)
 
 
 class Metrics(Collector):
-    """The figures of one worker; those of its server where it tells them."""
+    """The figures of one worker and its server."""
 
-    def __init__(self, relay: Relay, status: ServerStatus | None, *, is_ready: bool) -> None:
+    def __init__(self, relay: Relay, status: ServerStatus, *, is_ready: bool) -> None:
         self._relay = relay
         self._status = status
         self._is_ready = is_ready
@@ -45,8 +44,7 @@ class Metrics(Collector):
         yield GaugeMetricFamily("clock_ready", "Whether /readyz says so.", value=self._is_ready)
         yield from _of_relay(self._relay)
         yield from _of_fan_out(self._relay.fan_out)
-        if self._status is not None:
-            yield from _of_server(self._status)
+        yield from _of_server(self._status)
 
 
 def _of_relay(relay: Relay) -> Iterator[Metric]:

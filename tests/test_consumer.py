@@ -1,6 +1,7 @@
 """The consumer and who may reach it, through Channels' own communicator."""
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_network
 from typing import Any
@@ -12,7 +13,7 @@ from django.apps import apps
 from pytest_django import Settings
 
 from clock.admission import Admission
-from clock.apps import worker_admission
+from clock.apps import worker_admission, worker_relay
 from clock.consumer import ClockConsumer
 from clock.contract import CLOSE_BROKEN_CONTRACT, CLOSE_FULL, GROUP, RATES, Tick
 from clock.fanout import DIRECT_WRITE
@@ -177,6 +178,7 @@ async def test_it_has_no_channel_of_its_own(relay: Relay, layer: InMemoryChannel
 
 async def serve(send: Callable[[dict[str, Any]], Awaitable[None]]) -> tuple[asyncio.Task[None], asyncio.Queue[Any]]:
     """Serve one connection with a `send` of one's own; return the task and the queue of what the client does."""
+    worker_relay().start()
     does: asyncio.Queue[Any] = asyncio.Queue()
     does.put_nowait({"type": "websocket.connect"})
     scope = {"type": "websocket", "path": "/ws/clock/", "query_string": b"", "headers": OWN}
@@ -222,6 +224,28 @@ async def test_a_client_that_has_just_gone(relay: Relay, layer: InMemoryChannelL
         await tick(layer, at)
     assert calls == 2  # the accept, and the one that failed
     does.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    await task
+
+
+class Scope(dict[str, Any]):
+    """A scope that can be watched."""
+
+
+async def test_nothing_is_kept_of_a_handshake_and_nothing_is_taken_from_others(relay: Relay) -> None:
+    """Whoever stands around the application still has the scope as it was; when it lets go, it is gone."""
+    scope = Scope(type="websocket", path="/ws/clock/", query_string=b"", headers=OWN)
+    before = dict(scope)
+    does: asyncio.Queue[Any] = asyncio.Queue()
+    says: asyncio.Queue[Any] = asyncio.Queue()
+    does.put_nowait({"type": "websocket.connect"})
+    task = asyncio.create_task(application(scope, does.get, says.put))
+    await settle()
+    assert says.get_nowait() == {"type": "websocket.accept"}
+    assert scope == before
+    watched = weakref.ref(scope)
+    del scope
+    assert watched() is None
+    does.put_nowait({"type": "websocket.disconnect", "code": 1000})
     await task
 
 

@@ -8,17 +8,24 @@ from channels.testing import HttpCommunicator
 from django.apps import apps
 
 from clock.admission import Admission
+from clock.apps import worker_relay
 from clock.contract import Tick
 from clock.relay import Relay
 from clock.status import SERVER_STATUS, ServerStatus
+from tests.conftest import settle
 from tournament.asgi import application
 
 
 async def ask(
-    path: str, method: str = "GET", host: bytes = b"localhost", status: ServerStatus | None = None
+    path: str,
+    method: str = "GET",
+    hosts: tuple[bytes, ...] = (b"localhost",),
+    status: ServerStatus | None = None,
+    version: str = "1.1",
 ) -> tuple[int, dict[bytes, bytes], bytes]:
     """Return the status, headers and body of an answer; by a server that tells its status, or does not."""
-    communicator = HttpCommunicator(application, method, path, headers=[(b"host", host)])
+    communicator = HttpCommunicator(application, method, path, headers=[(b"host", host) for host in hosts])
+    communicator.scope["http_version"] = version
     if status is not None:
         communicator.scope["extensions"] = {SERVER_STATUS: {"status": status}}
     answer: Any = await communicator.get_response()
@@ -69,15 +76,47 @@ async def test_not_ready_while_it_drains(relay: Relay) -> None:
     assert (await ask("/healthz", status=status))[0] == 200
 
 
+async def test_not_alive_once_its_relay_is_down(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For ten seconds: until then it may come back, and without Redis it is not down."""
+    down = 9.9
+    monkeypatch.setattr(relay, "down_for", lambda: down)
+    assert (await ask("/healthz"))[0] == 200
+    down = 10.0
+    code, _, body = await ask("/healthz")
+    assert (code, body) == (503, b"the relay is not running\n")
+    down = 0.0
+    assert (await ask("/healthz"))[0] == 200
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-async def test_only_under_its_own_name_and_only_to_be_read(relay: Relay, path: str) -> None:
+@pytest.mark.parametrize("host", [b"192.0.2.7:8001", b"[2001:db8::7]", b"clock-7f9.default.svc", b"", b"\xff"])
+async def test_by_any_single_host(relay: Relay, path: str, host: bytes) -> None:
+    """Kubernetes asks by the address of a pod, which nobody knows beforehand."""
+    relay.succession.take(Tick(0, "0"))
+    assert (await ask(path, hosts=(host,)))[0] == 200
+    assert (await ask(path, hosts=(host, host)))[0] == 400
+    assert (await ask(path, hosts=()))[0] == 400
+    assert (await ask(path, hosts=(), version="1.0"))[0] == 200
+    assert (await ask(path, hosts=(host, host), version="1.0"))[0] == 400
+
+
+async def test_to_ask_for_the_relay_does_not_start_it(relay: Relay) -> None:
+    """A request does: there are servers without a lifespan."""
+    assert worker_relay() is relay
+    assert relay.state == ""
+    await ask("/healthz")
+    await settle()
+    assert relay.state == "waiting"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_only_to_be_read(relay: Relay, path: str) -> None:
     """As `/clock/now`."""
     relay.succession.take(Tick(0, "0"))
     code, headers, body = await ask(path, "HEAD")
     assert (code, body) == (200, b"")
     assert int(headers[b"content-length"]) > 0
     assert (await ask(path, "POST"))[0] == 405
-    assert (await ask(path, host=b"evil.example"))[0] == 400
 
 
 async def test_not_ready_while_it_is_full(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,8 +169,7 @@ def test_no_limits() -> None:
         (b"Content-Length: 0\r\n\r\n", None),
         (b"Content-Length: x\r\n\r\n", 400),
         (b"no colon\r\n\r\n", 400),
-        (b"Daphne-Root-Path: \xe4\r\n\r\n", 400),
-        (b"Daphne-Root-Path: /board\r\n\r\n", None),
+        (b"Host: a\r\n\r\n", 400),
     ],
 )
 def test_what_is_refused(more: bytes, status: int | None) -> None:
@@ -186,6 +185,75 @@ def test_what_is_refused(more: bytes, status: int | None) -> None:
         assert line.transport.value().count(b"HTTP/1.1 ") == 1
         line.clock.advance(LAST_WORDS)
         assert line.transport.aborted
+
+
+@pytest.mark.parametrize("value", [b"/board", b"\xe4", b""])
+@pytest.mark.parametrize("name", [b"Daphne-Root-Path", b"daphne-root-path", b"DAPHNE-ROOT-PATH"])
+def test_a_client_has_no_say_in_the_root_path(name: bytes, value: bytes) -> None:
+    """The header is dropped, and nothing else."""
+    line = Line()
+    line.send(GET + name + b": " + value + b"\r\nX: 1\r\n\r\n")
+    assert {found.lower() for found, _ in line.requests[0].requestHeaders.getAllRawHeaders()} == {b"host", b"x"}
+
+
+@pytest.mark.parametrize(
+    ("target", "uri", "host"),
+    [
+        (b"/", b"/", b"a"),
+        (b"//b/c", b"//b/c", b"a"),
+        (b"/http://b/c", b"/http://b/c", b"a"),
+        (b"http://a/clock/?x=1", b"/clock/?x=1", b"a"),
+        (b"HTTP://b:81/clock/", b"/clock/", b"b:81"),  # the target's counts: RFC 9112, section 3.2.2
+        (b"https://[::1]/", b"/", b"[::1]"),
+        (b"http://b", b"/", b"b"),
+        (b"http://b?x", b"/?x", b"b"),
+        (b"http://b//c", b"//c", b"b"),
+    ],
+)
+def test_an_absolute_target_is_the_same_as_the_usual_one(target: bytes, uri: bytes, host: bytes) -> None:
+    """Its path is asked for, and its host is the Host."""
+    line = Line()
+    line.send(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+    (request,) = line.requests
+    assert request.uri == uri
+    assert request.requestHeaders.getRawHeaders(b"host") == [host]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"OPTIONS * HTTP/1.1\r\nHost: a",
+        b"GET * HTTP/1.1\r\nHost: a",
+        b"CONNECT a:80 HTTP/1.1\r\nHost: a",
+        b"GET clock/ HTTP/1.1\r\nHost: a",
+        b"GET ?x HTTP/1.1\r\nHost: a",
+        b"GET ftp://a/ HTTP/1.1\r\nHost: a",
+        b"GET http:///clock/ HTTP/1.1\r\nHost: a",
+        b"GET http://user@a/ HTTP/1.1\r\nHost: a",
+        b"GET http:/clock/ HTTP/1.1\r\nHost: a",
+        b"GET / HTTP/1.1",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: a",
+        b"GET / HTTP/1.0\r\nHost: a\r\nHost: a",
+        b"GET http://a/ HTTP/1.1",  # an absolute target does not stand for the header
+        b"GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: b",
+    ],
+)
+def test_a_target_for_proxies_and_a_host_too_few_or_too_many(head: bytes) -> None:
+    """400, and it ends there."""
+    line = Line()
+    line.send(head + b"\r\n\r\n" + GET + b"\r\n")
+    assert line.status == HTTPStatus.BAD_REQUEST
+    assert line.transport.ended
+    assert not line.requests
+    line.clock.advance(LAST_WORDS)
+    assert line.transport.aborted
+
+
+def test_before_http_1_1_there_may_be_no_host() -> None:
+    """It came with HTTP/1.1."""
+    line = Line()
+    line.send(b"GET / HTTP/1.0\r\n\r\n")
+    assert len(line.requests) == 1
 
 
 def test_what_comes_behind_a_handshake_is_the_websockets() -> None:

@@ -1,21 +1,21 @@
-"""`/metrics`, as Prometheus reads it."""
+"""The metrics, as Prometheus reads them."""
 
 import re
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
-from channels.testing import HttpCommunicator
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.stack import Broker, Ticker, Worker, wait_until
 from bench.viewers import connect, watch
 from clock.contract import Tick
+from clock.metrics import metrics
 from clock.relay import Relay
-from clock.status import SERVER_STATUS, ServerStatus
+from clock.status import ServerStatus
 from tests.conftest import Client
-from tournament.asgi import application
+from tests.test_metrics_port import scrape
+from tournament.broker import free_port
 
 Samples = dict[tuple[str, ...], float]
 
@@ -30,25 +30,19 @@ def samples(text: str) -> Samples:
     return found
 
 
-async def ask(status: ServerStatus | None = None) -> Samples:
-    """Return what is told, by a server that tells about itself or does not."""
-    communicator = HttpCommunicator(application, "GET", "/metrics", headers=[(b"host", b"localhost")])
-    if status is not None:
-        communicator.scope["extensions"] = {SERVER_STATUS: {"status": status}}
-    answer: Any = await communicator.get_response()
-    assert answer["status"] == 200
-    assert dict(answer["headers"])[b"content-type"].startswith(b"text/plain; version=")
-    return samples(answer["body"].decode())
+def ask(status: ServerStatus | None = None) -> Samples:
+    """Return what is told."""
+    return samples(metrics(status or ServerStatus()).decode())
 
 
 async def test_before_the_first_tick(relay: Relay) -> None:
     """What is not known is not there."""
-    told = await ask()
+    told = ask()
     assert told["clock_ready",] == 0
     assert told["clock_ticks_taken_total",] == 0
     assert ("clock_last_tick_age_seconds",) not in told
     assert ("clock_term",) not in told
-    assert ("clock_draining",) not in told
+    assert told["clock_draining",] == 0
 
 
 async def test_the_ticks(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +53,7 @@ async def test_the_ticks(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
     relay._take_messages([Tick(at, "x", 7, 3, synchronised=False).message() for at in (1000, 1010, 1010, 1000)])
     relay._take_messages(["what?", {}, None])
     now += 0.25
-    told = await ask()
+    told = ask()
     assert told["clock_ready",] == 1
     assert told["clock_ticks_taken_total",] == 2
     assert told["clock_ticks_dropped_total", "not above the last"] == 2
@@ -88,7 +82,7 @@ async def test_the_members(relay: Relay) -> None:
     relay.fan_out.join(Client(), 1)
     for at in (1000, 1010):
         relay.fan_out.send(Tick(at, "x"))
-    told = await ask()
+    told = ask()
     assert [told["clock_members", rate] for rate in ("100", "50", "1")] == [4, 0, 1]
     assert told["clock_rounds_total",] == 2
     assert told["clock_frames_due_total",] == 9
@@ -104,7 +98,7 @@ async def test_the_server(relay: Relay) -> None:
     status.opened, status.cut_off = 9, 1
     for code in (1006, 4012, 4012, 3000, 3001, 4999):
         status.count_close(code)
-    told = await ask(status)
+    told = ask(status)
     assert told["clock_draining",] == 1
     assert told["clock_ready",] == 0
     assert told["clock_websockets_opened_total",] == 9
@@ -116,19 +110,21 @@ async def test_the_server(relay: Relay) -> None:
 async def test_the_names_are_by_the_conventions(relay: Relay) -> None:
     """Base units, `_total` for what only rises, and nothing without a prefix."""
     relay.succession.take(Tick(0, "x"))
-    for name, *_ in await ask(ServerStatus()):
+    for name, *_ in ask(ServerStatus()):
         assert re.fullmatch(r"(clock|process)_[a-z_]+", name)
         assert not re.search(r"_(ms|milliseconds|minutes|count)(_|$)", name)
 
 
 def test_a_real_worker(broker: Broker, ticker: Ticker, directory: Path) -> None:
     """Viewers come, go in three ways, and are counted; and the figures of the process are there."""
-    with Worker(broker.url, directory, CLOCK_DRAIN_NOTICE="60") as worker:
+    port = free_port()
+    with Worker(broker.url, directory, CLOCK_DRAIN_NOTICE="60", CLOCK_METRICS_PORT=str(port)) as worker:
         worker.wait_for_ticks()
 
         def told() -> Samples:
-            status, text = worker.get("/metrics")
+            status, headers, text = scrape(port)
             assert status == 200
+            assert headers["content-type"].startswith("text/plain; version=")
             return samples(text)
 
         viewers = [connect(worker.port, path) for path in ("/ws/clock/", "/ws/clock/?rate=10", "/ws/clock/?rate=3")]
@@ -150,6 +146,6 @@ def test_a_real_worker(broker: Broker, ticker: Ticker, directory: Path) -> None:
         assert [now["clock_websockets_closed_total", code] for code in ("1000", "1006", "4008")] == [1, 1, 1]
         worker.signal(signal.SIGTERM)
         wait_until(lambda: told()["clock_draining",] == 1, "it drains", 2)
-        assert worker.get("/metrics", Host="evil.example")[0] == 400
+        assert worker.get("/metrics")[0] == 404
         for viewer in viewers:
             viewer.socket.close()

@@ -1,6 +1,7 @@
 """The worker as a client meets it: a real process and real sockets."""
 
 import contextlib
+import errno
 import random
 import resource
 import select
@@ -163,6 +164,11 @@ def test_a_broken_frame_ends_the_connection(worker: Worker, frame: bytes) -> Non
         (b"\x16\x03\x01\x02\x00\x01\x00", None),  # TLS on a plain port
         (b"\0" * 1_000 + b"\r\n\r\n", 400),
         (b"GET\r\n\r\n", 400),
+        (b"GET /clock/ HTTP/1.1\r\n\r\n", 400),  # no Host, wherever
+        (b"GET /static/clock/clock.css HTTP/1.1\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\n\r\n", 400),
+        (b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n", 400),
+        (b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
     ],
 )
 def test_a_malformed_request_is_refused(worker: Worker, data: bytes, status: int | None) -> None:
@@ -320,6 +326,51 @@ def test_the_backlog() -> None:
     assert with_backlog("tcp:port=1:interface=x") == f"tcp:port=1:interface=x:backlog={server.BACKLOG}"
     assert with_backlog("tcp:port=1:backlog=7") == "tcp:port=1:backlog=7"
     assert with_backlog("unix:/tmp/x") == "unix:/tmp/x"
+
+
+class Limit:
+    """A limit on open files, on a system that refuses what is above its own bound."""
+
+    def __init__(self, soft: int, hard: int, bound: int) -> None:
+        self.soft, self.hard, self._bound = soft, hard, bound
+
+    def getrlimit(self, _which: int) -> tuple[int, int]:
+        """Return it."""
+        return self.soft, self.hard
+
+    def setrlimit(self, _which: int, limits: tuple[int, int]) -> None:
+        """Change it, or raise what Python raises."""
+        soft, hard = limits
+        assert hard == self.hard
+        if soft == resource.RLIM_INFINITY or soft > self._bound:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        if self.hard != resource.RLIM_INFINITY and soft > self.hard:
+            raise ValueError("not allowed to raise maximum limit")
+        self.soft = soft
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "bound", "raised"),
+    [
+        (1_024, 1_048_576, 1 << 30, 1_048_576),
+        (1_048_576, 1_048_576, 0, 1_048_576),
+        (256, resource.RLIM_INFINITY, 10_240, 10_240),  # macOS
+        (256, 12_288, 10_240, 10_240),
+        (12_000, resource.RLIM_INFINITY, 12_288, 12_000),
+        (256, 2_048, 512, 256),  # neither is to be had
+        (256, resource.RLIM_INFINITY, 512, 256),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 0, resource.RLIM_INFINITY),
+    ],
+)
+def test_a_limit_that_cannot_be_had_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, bound: int, raised: int
+) -> None:
+    """It is raised as far as it goes."""
+    limit = Limit(soft, hard, bound)
+    for name in ("getrlimit", "setrlimit"):
+        monkeypatch.setattr(server.resource, name, getattr(limit, name))
+    server.raise_open_file_limit()
+    assert limit.soft == raised
 
 
 def test_it_may_have_as_many_connections_as_the_system_allows(worker: Worker) -> None:

@@ -2,7 +2,6 @@
 
 import os
 
-from channels.routing import ProtocolTypeRouter
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tournament.settings")
@@ -11,15 +10,14 @@ pages = get_asgi_application()  # before what follows, which needs Django to be 
 from clock.consumer import ClockConsumer  # noqa: E402
 from clock.health import healthz, readyz  # noqa: E402
 from clock.lifespan import lifespan  # noqa: E402
-from clock.metrics import metrics  # noqa: E402
 from clock.now import now  # noqa: E402
-from clock.routing import PageRouter, StreamRouter  # noqa: E402
+from clock.routing import PageRouter, ProtocolRouter, StreamRouter  # noqa: E402
+from tournament import web_request  # noqa: E402
 
-application = ProtocolTypeRouter(
+web_request.install()
+application = ProtocolRouter(
     {
-        "http": PageRouter(
-            {"/clock/now": now, "/healthz": healthz, "/readyz": readyz, "/metrics": metrics}, otherwise=pages
-        ),
+        "http": PageRouter({"/clock/now": now, "/healthz": healthz, "/readyz": readyz}, otherwise=pages),
         "websocket": StreamRouter({"/ws/clock/": ClockConsumer.as_asgi()}),
         "lifespan": lifespan,
     }

@@ -89,6 +89,11 @@ def _number(name: str, value: str, least: int, most: int, accepts: str) -> int:
     return int(value)
 
 
+def port(name: str, default: int) -> int:
+    """Return a port of TCP, or 0 for none."""
+    return _number(name, _read(name, str(default)), 0, 65_535, "a port from 1 to 65535, or 0 for none")
+
+
 def words(name: str, default: str) -> list[str]:
     """Return a list written with commas; blanks around the words are dropped, and so are empty ones."""
     return [word.strip() for word in _read(name, default).split(",") if word.strip()]

@@ -5,10 +5,13 @@ request has a deadline: from the moment the connection is made, or from its firs
 the end of its headers. A WebSocket's handshake is such a request.
 """
 
+import re
 from http import HTTPStatus
 from typing import Any, Final
 
 from twisted.web.http import HTTPChannel
+
+from tournament.web_request import ROOT_PATH_HEADER
 
 # Seconds that a client has for reading why it is refused, before it is cut off.
 LAST_WORDS: Final = 0.8
@@ -16,14 +19,21 @@ LAST_WORDS: Final = 0.8
 # Bytes of a header's name. Twisted keeps the first 10,000 names that it meets for ever, however long they are.
 LONGEST_NAME: Final = 100
 
+# A request's target in absolute form, as for a proxy: RFC 9112, section 3.2.2. Its host, and its path and query.
+_ABSOLUTE: Final = re.compile(rb"https?://([^/?#@]+)((?:[/?].*)?)", re.IGNORECASE)
+
 
 class HttpConnection(HTTPChannel):
     """One HTTP connection. Its timeouts are in seconds, None for none; its sizes are in bytes.
 
     What is refused gets a status, and then the connection ends: 408 past the deadline, 413 with a body, which nothing
-    here takes, 431 with too much of headers, and 400 where it is no HTTP.
+    here takes, 431 with too much of headers, and 400 where it is no HTTP: that is also without a Host, with several, or
+    with a target that is for proxies alone.
     """
 
+    # Of the request that is coming, by Twisted's names: its target; and how long its body is, where that is known.
+    _path: bytes
+    length: int | None
     abortTimeout = LAST_WORDS  # noqa: N815 - Twisted's name
 
     def __init__(self, *, request_timeout: float | None, idle_timeout: float | None, max_header_size: int) -> None:
@@ -79,9 +89,8 @@ class HttpConnection(HTTPChannel):
         if line.find(b":") > LONGEST_NAME:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             return False
-        if not line.isascii() and line.lower().startswith(b"daphne-root-path"):  # Daphne would stumble over it
-            self._refuse(HTTPStatus.BAD_REQUEST)
-            return False
+        if line.partition(b":")[0].lower() == ROOT_PATH_HEADER:
+            return True  # dropped: a client has no say in that
         return bool(super().headerReceived(line))
 
     def rawDataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
@@ -99,8 +108,27 @@ class HttpConnection(HTTPChannel):
         """Refuse a request before its body comes; or take it."""
         if self.length != 0:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        elif not (self._has_one_host() and self._reduce_target()):
+            self._refuse(HTTPStatus.BAD_REQUEST)
+            self.length = None  # with 0, Twisted would take it all the same
         else:
             super().allHeadersReceived()
+
+    def _has_one_host(self) -> bool:
+        """Return whether the request has one Host: RFC 9112, section 3.2. Before HTTP/1.1 it may have none."""
+        hosts = self.requests[-1].requestHeaders.getRawHeaders(b"host", ())
+        return len(hosts) == 1 or (not hosts and self._version == b"HTTP/1.0")
+
+    def _reduce_target(self) -> bool:
+        """Bring a target in absolute form into the usual one; return False if it is in no form that is for this server.
+
+        What it says of the host counts, and not what the header says.
+        """
+        absolute = _ABSOLUTE.fullmatch(self._path)
+        if absolute:
+            self.requests[-1].requestHeaders.setRawHeaders(b"host", [absolute[1]])
+            self._path = absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]
+        return bool(self._path.startswith(b"/"))
 
     # --- Refusing ---
 

@@ -13,6 +13,7 @@ if __name__ == "__main__":
     exit_on_signals()  # before what follows, which takes a while
 
 import asyncio
+import contextlib
 import gc
 import logging
 import resource
@@ -48,6 +49,7 @@ from tournament.drain import Drain
 from tournament.heartbeat import Heartbeat
 from tournament.http_connection import HttpConnection
 from tournament.inbox import Inbox
+from tournament.metrics_port import MetricsPort
 from tournament.steady import SteadyServer
 
 logger = logging.getLogger("tournament.server")  # also where it is run as the main program
@@ -61,6 +63,9 @@ HURRY_SIGNALS: Final = (signal.SIGINT, signal.SIGQUIT)
 
 # How often a drain that fails is tried; after that the worker stops without.
 DRAIN_ATTEMPTS: Final = 3
+
+# Open files that macOS lets a process have at most, whatever its limits say.
+OPEN_MAX: Final = 10_240
 
 # Seconds between two pings to a client, and until it must have answered.
 PING_INTERVAL: Final = 6
@@ -79,6 +84,7 @@ class Server(SteadyServer):
         self._has_failed = False
         self.status = ServerStatus(self.give_up)
         self.supervisor.give_up = self.give_up
+        self._metrics_port = MetricsPort(settings.CLOCK_METRICS_PORT, endpoints, self.status)
         self._lifespan_messages: asyncio.Queue[dict[str, str]] = asyncio.Queue()
         self._lifespan: asyncio.Task[None] | None = None
         self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
@@ -86,6 +92,7 @@ class Server(SteadyServer):
     def run(self) -> None:
         """Serve until told to stop."""
         raise_open_file_limit()
+        self._metrics_port.listen()
         reactor.callWhenRunning(self._start)
         reactor.addSystemEventTrigger("before", "shutdown", self._end)
         super().run()
@@ -272,10 +279,18 @@ def with_backlog(endpoint: str) -> str:
 
 
 def raise_open_file_limit() -> None:
-    """Let this process have as many open files, and so connections, as the system allows it."""
+    """Let this process have as many open files, and so connections, as the system allows it, and never fail.
+
+    macOS has no hard limit, and refuses a soft one above its own `OPEN_MAX`.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if soft in {hard, resource.RLIM_INFINITY}:
+        return
+    for limit in (hard, max(soft, OPEN_MAX)):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+            return
+    logger.warning("the limit on open files stays at %d: a higher one was refused", soft)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,9 @@ CLOCK_MAX_CONTROL_FRAMES = environment.number(
     "CLOCK_MAX_CONTROL_FRAMES", 20, least=0, most=1000, unit="frames a second"
 )
 
+# The port where Prometheus asks this worker for its metrics, beside its own and on the same address. 0 opens none.
+CLOCK_METRICS_PORT = environment.port("CLOCK_METRICS_PORT", 0)
+
 # Whose pages may put `/clock/embed` into a frame; the clock's other pages are in nobody's.
 CLOCK_FRAME_ANCESTORS = environment.origins("CLOCK_FRAME_ANCESTORS", "")
 
