@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
 import urllib.request
@@ -30,6 +31,18 @@ for name in ("tcp", "tcp6"):
         count += local.endswith(":1F41") and state == "01"
 print(count)
 """
+
+# Prints the metrics of a replica, asked by its own address.
+SCRAPE = """
+import socket, urllib.request
+address = socket.gethostbyname(socket.gethostname())
+print(urllib.request.urlopen(f"http://{address}:9100/metrics", timeout=5).read().decode())
+"""
+
+UPGRADE = (
+    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
 
 
 class Stack:
@@ -111,9 +124,58 @@ def hang_up(viewers: list[Viewer]) -> None:
         viewer.socket.close()
 
 
-def test_nobody_counts_through_the_load_balancer(stack: Stack) -> None:
-    """What a worker has counted is for whoever may ask it directly."""
-    assert stack.get("/metrics")[0] == 404
+def raw(stack: Stack, target: str, more: str = "") -> int:
+    """Ask the load balancer for a target as it stands, which may be none; return the status of the answer."""
+    with socket.create_connection(("127.0.0.1", stack.port), timeout=5) as client:
+        host = f"localhost:{stack.port}"
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n{more}\r\n".encode())
+        return int(client.recv(65_536).split()[1])
+
+
+@pytest.mark.parametrize(
+    "more", ["", "Daphne-Root-Path: /x\r\n", "daphne-root-path: /%78\r\n", "Daphne-Root-Path: /\r\n"]
+)
+def test_no_metrics_through_the_load_balancer(stack: Stack, more: str) -> None:
+    """By no name."""
+    names = [
+        "/metrics",
+        "/%6detrics",
+        "/%6Detrics",
+        "/x/metrics",
+        "//metrics",
+        "/./metrics",
+        "/x/../metrics",
+        "/metrics/",
+    ]
+    names += ["/metrics?x", "/metrics;x", "/x%2fmetrics", "/%78/metrics", "//x/metrics"]
+    names += [f"http://localhost:{stack.port}{name}" for name in ("/metrics", "/%6detrics", "/x/metrics")]
+    assert {name: raw(stack, name, more) for name in names} == dict.fromkeys(names, 404)
+    other_host = raw(stack, "http://localhost:9100/metrics", more)
+    assert other_host in {400, 404}  # some versions of HAProxy refuse a target that is not the Host
+
+
+def test_metrics_within_the_network(stack: Stack) -> None:
+    """Each replica tells its own, also by its address, and none is published."""
+    for replica in stack.containers("web"):
+        assert "clock_ready 1.0" in docker("exec", replica, "python", "-c", SCRAPE)
+        assert docker("port", replica) == ""
+
+
+def test_no_stream_past_the_rule_for_streams(stack: Stack) -> None:
+    """What the load balancer does not take for a stream is none."""
+    assert raw(stack, "/ws/clock/", UPGRADE) == 101
+    aliases = [
+        "/ws%2fclock/",
+        "/%77s/clock/",
+        "/ws/clock%2f",
+        "//any/ws/clock/",
+        "//ws/clock/",
+        "/./ws/clock/",
+        "/x/ws/clock/",
+    ]
+    assert {alias: raw(stack, alias, UPGRADE + "Daphne-Root-Path: /x\r\n") for alias in aliases} == dict.fromkeys(
+        aliases, 403
+    )
 
 
 def test_frames_come_from_every_replica(stack: Stack) -> None:
