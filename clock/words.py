@@ -8,9 +8,9 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
-WORDS: Final = {
+# What the scripts say. It goes into the page as data.
+SCRIPT_WORDS: Final = {
     "title": _("Clock"),
-    "javascript": _("This clock needs JavaScript to tell the time."),
     # What the time is worth. The first four stand alone or before a comma, in lower case.
     "connecting": _("connecting"),
     "live": _("live"),
@@ -28,15 +28,11 @@ WORDS: Final = {
     "bound_unknown": _("± unknown"),
     "ahead": _("shown {offset} ms ahead"),
     "behind": _("shown {offset} ms behind"),
-    # What can be done.
-    "say": _("Say the time"),
-    "settings": _("Settings"),
-    "full_screen": _("Full screen"),
-    "close": _("Close"),
-    "reset": _("Reset"),
-    "bare": _("This clock without buttons, for OBS and frames"),
     "spoken": _("{time}, {date}, {zone}. {state}"),
+    # What could not be done.
     "full_screen_refused": _("The browser refused full screen: {reason}"),
+    "address_refused": _("The browser refused to write the address: {reason}"),
+    "not_working": _("Not working here: {what} ({reason})."),
     "unreachable": _("The server cannot be reached; try again later."),
     # Whether the screen stays on.
     "awake_on": _("The screen stays on."),
@@ -44,33 +40,12 @@ WORDS: Final = {
     "awake_https": _("The screen may go off: browsers keep it on over HTTPS only."),
     "awake_absent": _("The screen may go off: this browser cannot keep it on."),
     "awake_refused": _("The screen may go off: the browser refused to keep it on ({reason})."),
-    # The settings.
+    # The settings that a browser may fail at.
     "tz": _("Time zones"),
-    "tz_hint": _("Names such as Europe/Berlin, with commas between; empty for the clock's own"),
-    "label": _("Labels"),
-    "label_hint": _("One for each clock, with commas between"),
     "h": _("Hours"),
-    "h_12": _("1 to 12"),
-    "h_24": _("0 to 23"),
     "date": _("Date"),
-    "seconds": _("Seconds"),
-    "hundredths": _("Hundredths"),
-    "mirror": _("Mirrored"),
     "awake": _("Keep the screen on"),
-    "theme": _("Colours"),
-    "theme_auto": _("As on this device"),
-    "theme_light": _("Light"),
-    "theme_dark": _("Dark"),
-    "theme_contrast": _("High contrast"),
-    "theme_own": _("Own colours"),
-    "figures": _("Figures"),
-    "ground": _("Background"),
-    "transparent": _("Transparent background"),
-    "size": _("Size (%)"),
-    "offset": _("Show ahead by (ms)"),
-    "rate": _("Frames per second"),
     "lang": _("Language"),
-    "lang_auto": _("As in this browser"),
     # What is wrong with an option of the address.
     "cannot_use": _("{name}={value} cannot be used. It takes: {accepts}."),
     "unknown_option": _("There is no option {name}."),
@@ -85,4 +60,38 @@ WORDS: Final = {
     ),
     "takes_number": _("a whole number from {least} to {most}"),
     "takes_one": _("one of {choices}"),
+}
+
+# All of them. The rest stands in the template alone.
+WORDS: Final = SCRIPT_WORDS | {
+    "javascript": _("This clock needs JavaScript to tell the time."),
+    # What can be done.
+    "say": _("Say the time"),
+    "settings": _("Settings"),
+    "full_screen": _("Full screen"),
+    "close": _("Close"),
+    "reset": _("Reset"),
+    "bare": _("This clock without buttons, for OBS and frames"),
+    # The settings.
+    "tz_hint": _("Names such as Europe/Berlin, with commas between; empty for the clock's own"),
+    "label": _("Labels"),
+    "label_hint": _("One for each clock, each on a line of its own"),
+    "h_12": _("1 to 12"),
+    "h_24": _("0 to 23"),
+    "seconds": _("Seconds"),
+    "hundredths": _("Hundredths"),
+    "mirror": _("Mirrored"),
+    "theme": _("Colours"),
+    "theme_auto": _("As on this device"),
+    "theme_light": _("Light"),
+    "theme_dark": _("Dark"),
+    "theme_contrast": _("High contrast"),
+    "theme_own": _("Own colours"),
+    "figures": _("Figures"),
+    "ground": _("Background"),
+    "transparent": _("Transparent background"),
+    "size": _("Size (%)"),
+    "offset": _("Show ahead by (ms)"),
+    "rate": _("Frames per second"),
+    "lang_auto": _("As in this browser"),
 }

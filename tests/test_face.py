@@ -300,18 +300,52 @@ def test_keys_do_all(page: Page, worker: Worker) -> None:
     page.wait_for_url("**/clock/")
 
 
-def test_all_that_the_panel_sets_is_what_the_address_says(page: Page, worker: Worker) -> None:
+@pytest.mark.parametrize(
+    "query",
+    [
+        (
+            "?tz=Asia/Tokyo,Europe/Berlin&label=&label=B&h=12&date=off&seconds=off&hundredths=on&mirror=on"
+            "&theme=ffffff-003366&bg=transparent&size=40&offset=-80&rate=10&lang=fr"
+        ),
+        "?label=Berlin%2C%20Germany",
+        "?tz=Europe/Berlin,Asia/Tokyo,UTC&label=Berlin%2C%20Germany&label=&label=%2C%2BU/T%26C%2C%2C",
+    ],
+)
+def test_all_that_the_panel_sets_is_what_the_address_says(page: Page, worker: Worker, query: str) -> None:
     """Opened on any options, it changes none of them."""
-    query = (
-        "?tz=Asia/Tokyo,Europe/Berlin&label=&label=B&h=12&date=off&seconds=off&hundredths=on&mirror=on"
-        "&theme=ffffff-003366&bg=transparent&size=40&offset=-80&rate=10&lang=fr"
-    )
     show(page, worker, query)
-    assert page.evaluate("window.asked.rate") == 10
+    labels = page.locator(".label").all_inner_texts()
     page.keyboard.press("s")
     page.locator("form").dispatch_event("change")
     settle(page)
     assert page.evaluate("location.pathname + location.search") == f"/clock/{query}"
+    assert page.get_attribute("#bare", "href") == f"/clock/embed{query}"
+    assert page.locator(".label").all_inner_texts() == labels
+    assert not page.locator("#problems, #panel-problem").filter(visible=True).count()
+    assert page.evaluate("window.asked.rate") == (10 if "rate" in query else None)
+
+
+def test_labels_are_typed_a_line_for_each_clock(page: Page, worker: Worker) -> None:
+    """So they may contain commas. A line too many is said, and kept until there is a clock for it."""
+    show(page, worker, told=reading(still=True))
+    page.keyboard.press("s")
+    labels = page.locator("[name=label]")
+    labels.press_sequentially("Berlin, Germany\n")
+    assert page.locator("#panel").is_visible()
+    assert page.locator(".label:visible").all_inner_texts() == ["Berlin, Germany"]
+    assert page.title() == "Berlin, Germany"
+    assert page.inner_text("#panel-problem") == ""
+    labels.press_sequentially("Washington, D.C.")
+    assert "no more labels than clocks" in page.inner_text("#panel-problem")
+    page.fill("[name=tz]", "Europe/Berlin,America/New_York")
+    page.locator("[name=tz]").dispatch_event("change")
+    assert page.inner_text("#panel-problem") == ""
+    assert page.locator(".label:visible").all_inner_texts() == ["Berlin, Germany", "Washington, D.C."]
+    assert labels.get_attribute("rows") == "2"
+    page.reload()
+    settle(page)
+    page.keyboard.press("s")
+    assert labels.input_value() == "Berlin, Germany\nWashington, D.C."
 
 
 def test_a_change_of_language_loads_anew_only_where_there_is_a_server(page: Page, worker: Worker) -> None:

@@ -35,6 +35,8 @@ def read(page: Page, worker: Worker, *queries: str) -> list[Any]:
         ("?tz=asia/tokyo&tz=UTC,%20Europe/Berlin", {"tz": ["Asia/Tokyo", "UTC", "Europe/Berlin"]}),
         ("?tz=UTC,Asia/Tokyo&label=&label=T%26C", {"tz": ["UTC", "Asia/Tokyo"], "labels": ["", "T&C"]}),
         ("?h=12&date=off&seconds=0&hundredths=no", {"hours": 12, "date": False, "seconds": False, "hundredths": False}),
+        ("?label=Berlin,%20Germany", {"labels": ["Berlin, Germany"]}),
+        ("?tz=UTC,Asia/Tokyo&label=a%0Ab&label=%0D%0Ac+", {"tz": ["UTC", "Asia/Tokyo"], "labels": ["a b", "c"]}),
         ("?theme=dark", {"theme": "dark"}),
         ("?theme=fff-003366", {"theme": "own", "colours": ["ffffff", "003366"]}),
         ("?theme=%23FFF-%23036", {"theme": "own", "colours": ["ffffff", "003366"]}),

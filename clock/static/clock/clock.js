@@ -1,6 +1,7 @@
 // The page: the timekeeper knows the time, the face shows it, and the options say how.
 
 import { Face } from "./face.js";
+import { attempt, failures, listen, reasonOf, report } from "./optional.js";
 import { DEFAULTS, readOptions } from "./options.js";
 import { Panel } from "./panel.js";
 import { Renewal } from "./renewal.js";
@@ -14,6 +15,7 @@ const screen = new Screen(() => tell());
 let { options, problems } = readOptions(location.search);
 let panel = null;
 let refusal = "";
+listen(tell);
 
 // Shows what readOptions() made of an address, from now on. (It is exported for the tests.)
 export function use(read) {
@@ -36,7 +38,7 @@ function dress({ theme, colours, background, labels }) {
 // What is wrong stays on the screen for as long as it is.
 function tell() {
   const list = document.getElementById("problems");
-  const texts = [...problems, screen.failed ? screen.word : "", refusal].filter(Boolean);
+  const texts = [...problems, screen.failed ? screen.word : "", refusal, ...failures()].filter(Boolean);
   list.hidden = !texts.length;
   list.replaceChildren(
     ...texts.map((text) => {
@@ -53,7 +55,7 @@ async function toggleFull() {
     await screen.toggleFull();
     refusal = "";
   } catch (error) {
-    refusal = say("full_screen_refused", { reason: error.message });
+    refusal = say("full_screen_refused", { reason: reasonOf(error) });
   }
   tell();
 }
@@ -66,7 +68,7 @@ function equip() {
   const keys = { t: actions.say, f: actions["full-screen"], s: actions.settings };
   addEventListener("keydown", (event) => {
     const busy = event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.defaultPrevented;
-    const act = keys[event.key.toLowerCase()];
+    const act = keys[event.key?.toLowerCase()]; // some browsers fill in a form with events that have no key
     if (busy || !act || document.querySelector("dialog[open]")) return;
     event.preventDefault(); // or the letter is typed into the field that gets the focus
     act();
@@ -86,7 +88,7 @@ async function mountRaw() {
   return new Raw(element);
 }
 
-const raw = options.raw ? await mountRaw() : null;
+const raw = options.raw ? await mountRaw().catch((error) => report("raw", error)) : null;
 
 // For those who want to look at it while it runs, such as the tests.
 export const timekeeper = new Timekeeper({ rate: options.rate === DEFAULTS.rate ? null : options.rate, watcher: raw });
@@ -103,7 +105,7 @@ function paint() {
     state = reading.state;
   }
   face.paint(reading);
-  raw?.paint(now, reading);
+  if (raw) attempt("raw", () => raw.paint(now, reading));
 }
 
 timekeeper.start();

@@ -55,7 +55,7 @@ export class Dial {
     }
     const turned = !(time >= this.#from && time < this.#from + 1000) || this.#from === null;
     if (turned) this.#newSecond(time, zoneOffset);
-    if (this.hundredths) this.#paintFraction(time);
+    if (this.hundredths && this.#local !== null) this.#paintFraction(time);
     return turned;
   }
 
@@ -91,15 +91,19 @@ export class Dial {
     return { time, date: dateText(this.#local, this.#language), zone: part(this.root, "label").textContent || this.#zone.name };
   }
 
-  // Returns the time of day at an instant, by this dial.
+  // Returns the time of day at an instant, by this dial; or null where the offset of its zone is not known.
   timeOfDay(time, zoneOffset) {
-    return timeOfDay(time + this.#zone.offset(time, zoneOffset), { hours: this.#options.hours }).trim();
+    const offset = this.#zone.offset(time, zoneOffset);
+    return offset === null ? null : timeOfDay(time + offset, { hours: this.#options.hours }).trim();
   }
 
   #newSecond(time, zoneOffset) {
-    this.#from = Math.floor(time / 1000) * 1000;
+    const second = Math.floor(time / 1000) * 1000;
+    const offset = this.#zone.offset(second, zoneOffset);
+    if (offset === null) this.#blank();
+    this.#from = second;
     this.#fraction = -1;
-    const offset = this.#zone.offset(this.#from, zoneOffset);
+    if (offset === null) return;
     this.#local = this.#from + offset;
     const text = timeOfDay(this.#local, this.#options);
     if (this.#seconds.data !== text) this.#seconds.data = text;

@@ -2,8 +2,9 @@
 
 import { Dial } from "./dial.js";
 import { worth } from "./digits.js";
+import { attempt } from "./optional.js";
 import { given, say } from "./words.js";
-import { Zone } from "./zones.js";
+import { languageOf, Zone } from "./zones.js";
 
 // Milliseconds that a state must have lasted before it is announced to those who listen: what passes is not worth a word.
 const ANNOUNCED_AFTER = 1_500;
@@ -44,7 +45,7 @@ export class Face {
     this.#options = options;
     const zones = options.tz.length ? options.tz.map((name) => new Zone(name)) : [new Zone(given.zone, { told: true })];
     const hundredths = options.seconds && !calm.matches && (options.hundredths ?? zones.length === 1);
-    const language = options.lang || navigator.language;
+    const language = languageOf(options.lang);
     this.#dials = zones.map((zone, number) => {
       const label = options.labels[number] ?? "";
       return new Dial(this.#pattern.cloneNode(true), zone, label, options, { language, hundredths });
@@ -160,7 +161,8 @@ export class Face {
 function boundText(bound) {
   const digits = bound < 10 ? 1 : 0;
   const rounded = Math.ceil(bound * 10 ** digits) / 10 ** digits;
-  return rounded.toLocaleString(document.documentElement.lang, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const places = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return attempt(say("lang"), () => rounded.toLocaleString(document.documentElement.lang, places), rounded.toFixed(digits));
 }
 
 function set(element, text) {

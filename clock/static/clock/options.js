@@ -70,8 +70,8 @@ export function writeOptions(options) {
   set("theme", options.theme === "own" ? options.colours.join("-") : options.theme, DEFAULTS.theme);
   set("bg", options.background, DEFAULTS.background);
   for (const name of ["size", "offset", "rate", "lang"]) set(name, options[name], DEFAULTS[name]);
-  const text = query.toString().replaceAll("%2C", ",").replaceAll("%2F", "/");
-  return text && `?${text}`;
+  const text = query.toString().replaceAll("+", "%20").replaceAll("%2F", "/");
+  return text && `?${text.replace(/^tz=[^&]*/, (zones) => zones.replaceAll("%2C", ","))}`; // in a label it stays
 }
 
 // Returns how much two colours, each as 003366, differ in lightness: from 1 to 21, as WCAG 2.2 defines it.
@@ -109,7 +109,7 @@ const READERS = {
   },
   label(values, options, refuse) {
     options.labels = values.map((value) => {
-      const label = value.trim();
+      const label = value.trim().replace(/[\r\n]+/g, " "); // the panel has each on a line of its own
       if ([...label].length <= LONGEST_LABEL) return label;
       refuse(takesLabel(), label);
       return "";

@@ -1,10 +1,14 @@
 // The panel of settings: a form that writes the address, and so makes it work at once and whenever it is opened again.
 
+import { attempt, reasonOf } from "./optional.js";
 import { readOptions, writeOptions } from "./options.js";
 import { reachable } from "./renewal.js";
 import { say } from "./words.js";
 
 const SWITCHES = ["date", "seconds", "hundredths", "mirror", "awake"];
+
+// Of the field of labels, which has one for each clock.
+const MOST_LINES = 6;
 
 // What is settled when the page loads.
 const ANEW = ["rate", "lang"];
@@ -33,8 +37,8 @@ export class Panel {
 
   open() {
     const zones = document.getElementById("zones");
-    if (!zones.firstChild && Intl.supportedValuesOf)
-      zones.append(...Intl.supportedValuesOf("timeZone").map((name) => new Option("", name)));
+    const names = () => Intl.supportedValuesOf?.("timeZone").map((name) => new Option("", name)) ?? [];
+    if (!zones.firstChild) zones.append(...attempt(say("tz"), names, []));
     this.#fill();
     this.#dialog.showModal();
   }
@@ -48,7 +52,7 @@ export class Panel {
     const { elements } = this.#form;
     const options = this.#options;
     elements.tz.value = options.tz.join(", ");
-    elements.label.value = options.labels.join(", ");
+    elements.label.value = options.labels.join("\n");
     elements.h.value = options.hours;
     elements.theme.value = options.theme;
     if (options.colours) [elements.figure.value, elements.ground.value] = options.colours.map((colour) => `#${colour}`);
@@ -62,12 +66,10 @@ export class Panel {
   // Returns the options as they would stand in an address: so one set of rules judges both. `changed`: the field that was.
   #read(changed) {
     const { elements } = this.#form;
-    const list = (text) => text.split(",").map((word) => word.trim());
-    const labels = list(elements.label.value);
     const colours = [elements.figure.value, elements.ground.value].map((colour) => colour.slice(1));
     const query = {
-      tz: list(elements.tz.value).filter(Boolean).join(","),
-      label: labels.some(Boolean) ? labels : [],
+      tz: elements.tz.value,
+      label: elements.label.value.trimEnd().split("\n"),
       h: elements.h.value,
       theme: elements.theme.value === "own" ? colours.join("-") : elements.theme.value,
       size: elements.size.value,
@@ -91,11 +93,20 @@ export class Panel {
     const anew = ANEW.filter((name) => read.options[name] !== this.#options[name]);
     const address = location.pathname + writeOptions(read.options);
     if (anew.length) return this.#loadAnew(address);
-    this.#problem.textContent = read.problems.join(" ");
     this.#options = read.options;
-    history.replaceState(null, "", address);
+    this.#problem.textContent = [...read.problems, this.#write(address)].join(" ").trim();
     this.#dress();
     this.#onChange(read);
+  }
+
+  // Returns why the address could not be written, or nothing. WebKit refuses it where it is written too often.
+  #write(address) {
+    try {
+      history.replaceState(null, "", address);
+      return "";
+    } catch (error) {
+      return say("address_refused", { reason: reasonOf(error) });
+    }
   }
 
   async #loadAnew(address) {
@@ -108,6 +119,7 @@ export class Panel {
     document.getElementById("colours").hidden = elements.theme.value !== "own";
     elements.hundredths.checked = this.#options.hundredths ?? this.#options.tz.length < 2;
     elements.hundredths.disabled = !elements.seconds.checked;
+    elements.label.rows = Math.min(Math.max(this.#options.tz.length, 1), MOST_LINES);
     this.#bare.href = this.#bare.pathname + writeOptions(this.#options);
   }
 }

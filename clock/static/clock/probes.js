@@ -90,10 +90,15 @@ export class Probes {
     return { sent: sent - PRECISION, received: received + PRECISION, at, age, bound: known ? bound : null, synchronised };
   }
 
+  // Returns null where the browser does not say; then the bound is as wide as what the script sees itself.
   #timing(began) {
-    const timing = performance.getEntriesByName(this.#url, "resource").at(-1);
-    performance.clearResourceTimings(); // else its buffer is full one day
-    if (!timing || timing.startTime < began - PRECISION || !(timing.requestStart > 0)) return null;
-    return { sent: timing.requestStart, received: timing.responseStart };
+    try {
+      const timing = performance.getEntriesByName(this.#url, "resource").at(-1);
+      performance.clearResourceTimings(); // else its buffer is full one day
+      if (!timing || timing.startTime < began - PRECISION || !(timing.requestStart > 0)) return null;
+      return { sent: timing.requestStart, received: timing.responseStart };
+    } catch {
+      return null;
+    }
   }
 }

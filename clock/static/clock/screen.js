@@ -1,5 +1,6 @@
 // The screen: full, kept on, without a cursor in the way, and spared.
 
+import { reasonOf, report } from "./optional.js";
 import { say } from "./words.js";
 
 // Milliseconds without a move after which cursor and buttons go.
@@ -12,8 +13,10 @@ const SHIFT_EVERY = 60_000;
 
 export class Screen {
   #onChange;
-  #wanted = false;
-  #lock = null;
+  #asked = false; // for the screen to be kept on
+  #isPending = false; // a lock was requested, and has neither come nor been refused
+  #isOutdated = false; // something has changed since that request
+  #lock = null; // the one that is held
   #word = "awake_off";
   #reason = "";
   #idle = 0;
@@ -22,8 +25,8 @@ export class Screen {
   // `onChange` is called whenever what `word` returns may have changed.
   constructor(onChange) {
     this.#onChange = onChange;
-    document.addEventListener("visibilitychange", () => this.#hold());
-    document.addEventListener("fullscreenchange", () => this.#hold());
+    document.addEventListener("visibilitychange", () => this.#settle());
+    document.addEventListener("fullscreenchange", () => this.#settle());
     for (const kind of ["pointermove", "pointerdown", "keydown", "focusin"])
       addEventListener(kind, () => this.#stir(), { passive: true });
     this.#stir();
@@ -31,14 +34,14 @@ export class Screen {
   }
 
   // Whether the screen is to be kept on. It also is while it is full.
-  keepOn(wanted) {
-    this.#wanted = wanted;
-    this.#hold();
+  keepOn(asked) {
+    this.#asked = asked;
+    this.#settle();
   }
 
   // Whether what was asked for could not be had.
   get failed() {
-    return this.#wanted && this.#lock === null && this.#word !== "awake_off";
+    return this.#asked && this.#lock === null && this.#word !== "awake_off";
   }
 
   // Says whether it stays on, and why not.
@@ -52,33 +55,56 @@ export class Screen {
     else await document.documentElement.requestFullscreen();
   }
 
-  // A lock goes when the page is hidden, and must be asked for again.
-  async #hold() {
-    const wanted = this.#wanted || document.fullscreenElement !== null;
-    if (!wanted) {
-      const lock = this.#lock;
-      this.#lock = null;
-      this.#tell("awake_off");
-      await lock?.release();
-    } else if (this.#lock === null && document.visibilityState === "visible") {
-      await this.#ask();
-    }
+  // Whether a lock is wanted now. It goes when the page is hidden, and must be requested again.
+  get #isWanted() {
+    return (this.#asked || Boolean(document.fullscreenElement)) && document.visibilityState === "visible";
   }
 
+  // Takes the step from what is held to what is wanted; called whenever one of them may have changed. While a request is
+  // pending there is no other, and no way to take it back: how it ends is looked at then.
+  #settle() {
+    this.#isOutdated = true;
+    if (!this.#isWanted) this.#letGo();
+    else if (this.#lock === null && !this.#isPending) this.#request();
+  }
+
+  async #request() {
+    this.#isPending = true;
+    this.#isOutdated = false;
+    const [word, reason] = await this.#ask();
+    this.#isPending = false;
+    if (!this.#isWanted) this.#letGo();
+    else if (this.#lock === null && this.#isOutdated) this.#request(); // refused for what may be over
+    else this.#tell(word, reason);
+  }
+
+  // Returns the word on how a request ended, and the reason.
   async #ask() {
-    if (!isSecureContext) return this.#tell("awake_https");
-    if (!navigator.wakeLock) return this.#tell("awake_absent");
+    if (!isSecureContext) return ["awake_https"];
     try {
+      if (!navigator.wakeLock) return ["awake_absent"];
       const lock = await navigator.wakeLock.request("screen");
-      this.#lock = lock;
+      if (lock.released) return ["awake_off"]; // the page was hidden at that moment
       lock.addEventListener("release", () => {
         if (this.#lock !== lock) return;
         this.#lock = null;
         this.#tell("awake_off");
       });
-      this.#tell("awake_on");
+      this.#lock = lock;
+      return ["awake_on"];
     } catch (error) {
-      this.#tell("awake_refused", error.message);
+      return ["awake_refused", reasonOf(error)];
+    }
+  }
+
+  async #letGo() {
+    const lock = this.#lock;
+    this.#lock = null;
+    this.#tell("awake_off");
+    try {
+      await lock?.release();
+    } catch (error) {
+      report(say("awake"), error);
     }
   }
 

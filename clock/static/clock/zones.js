@@ -1,5 +1,8 @@
 // Zones: what clocks and calendars show somewhere at an instant. All times are milliseconds since the Unix epoch.
 
+import { attempt, report } from "./optional.js";
+import { say } from "./words.js";
+
 const FIELDS = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" };
 
 // Seconds for which the server must have told another offset than the browser's own database has, before it is believed.
@@ -14,20 +17,28 @@ export class Zone {
   constructor(name, { told = false } = {}) {
     this.name = name;
     this.told = told;
-    try {
-      const zone = { timeZone: name, calendar: "gregory", numberingSystem: "latn", hourCycle: "h23" };
-      this.#format = new Intl.DateTimeFormat("en-US", { ...FIELDS, ...zone });
-    } catch (error) {
-      if (!told) throw error;
-    }
+    const zone = { timeZone: name, calendar: "gregory", numberingSystem: "latn", hourCycle: "h23" };
+    this.#format = this.#attempt(() => new Intl.DateTimeFormat("en-US", { ...FIELDS, ...zone }));
   }
 
   // Returns the zone's offset at `time`, to be added to it; asked once a second. `told` is what the server told last, or null.
+  // Null: the browser fails at it, and nobody else tells it.
   offset(time, told = null) {
-    const own = this.#format ? this.#ownOffset(time) : null;
-    if (!this.told || told === null) return own ?? 0;
+    const own = this.#format && this.#attempt(() => this.#ownOffset(time));
+    if (!this.told) return own;
+    if (told === null) return own ?? 0;
     this.#contradicted = own === told ? 0 : this.#contradicted + 1;
     return own === null || this.#contradicted > BELIEVED_AFTER ? told : own;
+  }
+
+  // What the server tells need not be reported.
+  #attempt(act) {
+    try {
+      return act();
+    } catch (error) {
+      if (!this.told) report(say("tz"), error);
+      return null;
+    }
   }
 
   #ownOffset(time) {
@@ -54,16 +65,27 @@ export function timeOfDay(local, { hours = 24, seconds = true } = {}) {
   return `${shown}:${two(rest)}${seconds ? `:${two(day % 60)}` : ""}`;
 }
 
-// Returns the date of `local` in the reader's own way.
+// Returns the language for dates: the one that the address asks for, else the browser's; or that of the page, where
+// Intl does not take it. In some browsers it is "C", as in POSIX.
+export function languageOf(asked) {
+  const own = document.documentElement.lang;
+  try {
+    const language = asked || navigator.language;
+    return Intl.DateTimeFormat.supportedLocalesOf(language).length ? language : own;
+  } catch {
+    return own;
+  }
+}
+
+// Returns the date of `local` in the reader's own way; or as 2026-11-22, where the browser fails at that.
 export function dateText(local, language) {
-  return dates(language).format(local);
+  return attempt(say("date"), () => dates(language).format(local), new Date(local).toJSON()?.slice(0, 10) ?? "");
 }
 
 // Returns what is said for the half of the day, such as "PM".
 export function halfOfDay(local, language) {
-  return halves(language)
-    .formatToParts(local)
-    .find(({ type }) => type === "dayPeriod").value;
+  const half = () => halves(language).formatToParts(local).find(({ type }) => type === "dayPeriod").value;
+  return attempt(say("h"), half, new Date(local).getUTCHours() < 12 ? "AM" : "PM");
 }
 
 const dates = cached((language) => {
