@@ -4,12 +4,18 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as how
+from hypothesis import strategies as st
 
 from tournament import environment, settings
 from tournament.environment import BadSetting
+from tournament.origins import BadOrigin, normalise
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,8 +37,13 @@ ROOT = Path(__file__).resolve().parent.parent
         ),
         (
             lambda: environment.origins("X", ""),
-            ["a.b", "ws://a", "http://", "http://a/", "http://a/b", "*"],
+            ["a.b", "ws://a", "http://", "http://a/", "http://a/b", "*", "https://*.example.org"],
             "https://a:81",
+        ),
+        (
+            lambda: environment.frame_ancestors("X", ""),
+            ["a.b", "*", "https://*", "https://a.example;script-src *", "https://[::1]", "https://*.10.0.0.7"],
+            "https://a:81, http://*.example.org",
         ),
         (
             lambda: environment.redis_url("X", ""),
@@ -121,6 +132,145 @@ def test_addresses_are_hosts_with_ports(monkeypatch: pytest.MonkeyPatch) -> None
     """IPv6 in brackets."""
     monkeypatch.setenv("X", "one:26379, [2001:db8::7]:1")
     assert environment.addresses("X", "") == [("one", 26379), ("2001:db8::7", 1)]
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("https://example.org:443", "https://example.org"),
+        ("http://example.org:80", "http://example.org"),
+        ("http://example.org:443", "http://example.org:443"),
+        ("https://example.org:80", "https://example.org:80"),
+        ("HTTPS://Example.ORG:8443", "https://example.org:8443"),
+        ("https://example.org:65535", "https://example.org:65535"),
+        ("http://localhost:8001", "http://localhost:8001"),
+        ("http://scoreboard_2:8001", "http://scoreboard_2:8001"),
+        ("http://10.0.0.7:8080", "http://10.0.0.7:8080"),
+        ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+        (f"https://{'a' * 63}.example", f"https://{'a' * 63}.example"),
+        ("http://[::1]:8001", "http://[::1]:8001"),
+        ("https://[2001:DB8:0:0:0:0:0:7]:443", "https://[2001:db8::7]"),
+        ("https://[2001:0db8::0:7]", "https://[2001:db8::7]"),
+        ("https://[2001:db8:0:1:1:1:1:1]", "https://[2001:db8:0:1:1:1:1:1]"),
+        ("https://[1:0:0:2:0:0:0:3]", "https://[1:0:0:2::3]"),
+        ("https://[::ffff:192.0.2.7]", "https://[::ffff:c000:207]"),
+        ("https://[::ffff:0.0.0.0]", "https://[::ffff:0:0]"),
+        ("https://[::192.0.2.7]", "https://[::c000:207]"),
+    ],
+)
+def test_an_origin_becomes_what_browsers_send(monkeypatch: pytest.MonkeyPatch, written: str, sent: str) -> None:
+    """In lower case, without the default port, and IPv6 compressed."""
+    monkeypatch.setenv("X", f"https://other.example, {written},{written}")
+    assert environment.origins("X", "") == ["https://other.example", sent]
+    monkeypatch.setenv("X", sent)
+    assert environment.origins("X", "") == [sent]
+
+
+NO_ORIGINS = (
+    *("null", "*", "example.org", "//example.org", "ws://example.org", "file:///x", "about:blank", "https:example.org"),
+    *("https://", "https:///", "https://:443", "https://.", "https://*", "https://*.", "https://.*"),
+    *("https://example.org/", "https://example.org/x", "https://example.org?x", "https://example.org#x"),
+    *("https://example.org;", "https://example.org;script-src *", "https://example.org'", 'https://"example.org"'),
+    *("https://exa mple.org", "https://example.org https://a", "https://exa\tmple.org", "https://exa\nmple.org"),
+    *("https://user@example.org", "https://user:password@example.org", "https://@example.org"),
+    *("https://example.org:", "https://example.org:0", "https://example.org:00443", "https://example.org:0443"),
+    *("https://example.org:65536", "https://example.org:99999", "https://example.org:-1", "https://example.org:+1"),
+    *("https://example.org:*", "https://example.org:x", "https://example.org:80:80", "https://example.org:\u0664"),
+    *(
+        "https://.example.org",
+        "https://example..org",
+        "https://example.org.",
+        "https://-a.example",
+        "https://a-.example",
+    ),
+    *(f"https://{'a' * 64}.example", "https://" + ".".join(["a" * 60] * 5), "https://a*.example", "https://*a.example"),
+    *(
+        "https://b\u00fccher.example",
+        "https://example\u3002org",
+        "https://\u212aelvin.example",
+        "https://ex\u00adample.org",
+    ),
+    *("https://xn--.example", "https://xn--abc-.example", "https://xn--99999999999.example", "https://%61.example"),
+    *("http://1.2.3", "http://1.2.3.256", "http://01.2.3.4", "http://0x7f.1", "http://example.1", "http://1.2.3.4.5"),
+    *("http://[::1", "http://::1", "http://[]", "http://[::g]", "http://[1::2::3]", "http://[::1%25eth0]"),
+    *(
+        "http://[::1]x",
+        "http://[::1]:",
+        "http://[127.0.0.1]",
+        "http://[1:2:3:4:5:6:7]",
+        "http://[v1.x]",
+        "http://x[::1]",
+    ),
+)
+
+
+@pytest.mark.parametrize("written", NO_ORIGINS)
+@pytest.mark.parametrize("read", [environment.origins, environment.frame_ancestors])
+def test_what_no_browser_sends_is_no_origin(
+    monkeypatch: pytest.MonkeyPatch, read: Callable[[str, str], list[str]], written: str
+) -> None:
+    """It would never match, or be more than an origin."""
+    monkeypatch.setenv("X", f"https://good.example,{written}")
+    with pytest.raises(
+        BadSetting, match=r"X=['\"].*['\"] cannot be used: it takes origins such as https://example.org"
+    ) as caught:
+        read("X", "")
+    assert "\n" not in str(caught.value)
+    if not written.isascii() and "\u0664" not in written:
+        assert "xn--" in str(caught.value)
+
+
+@pytest.mark.parametrize("written", ["https://*.example.org", "http://*.a-b.example:8080"])
+def test_a_wildcard_is_for_frames_alone(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    """A site may have frames on all its subdomains; an `Origin` is always one."""
+    monkeypatch.setenv("X", written.upper())
+    assert environment.frame_ancestors("X", "") == [written]
+    with pytest.raises(BadSetting, match="wildcard"):
+        environment.origins("X", "")
+
+
+@pytest.mark.parametrize(
+    "written", ["http://[::1]:8001", "http://scoreboard_2", "https://*.10.0.0.7", "https://*.*.org"]
+)
+def test_what_browsers_do_not_know_in_frame_ancestors(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    """Chromium reads such a source as none at all, and shows no frame."""
+    monkeypatch.setenv("X", written)
+    with pytest.raises(BadSetting):
+        environment.frame_ancestors("X", "")
+
+
+@how(deadline=None)
+@given(
+    st.one_of(
+        st.text(max_size=40),
+        st.builds("{}://{}{}{}".format, st.sampled_from(["http", "HTTPS", "ws"]), *[st.text("ab.:-_*@[]/;0159x ")] * 3),
+    )
+)
+def test_whatever_is_taken_is_one_source_and_stays_as_it_is(written: str) -> None:
+    """No text gets another directive, source or header into the policy, and what is normalised is normal."""
+    for for_frames in (False, True):
+        try:
+            origin = normalise(written, for_frames=for_frames)
+        except BadOrigin:
+            continue
+        assert re.fullmatch(r"https?://(\[[0-9a-f:]+\]|[a-z0-9_.*-]+)(:[1-9][0-9]*)?", origin)
+        assert normalise(origin, for_frames=for_frames) == origin
+        assert urlsplit(origin).geturl() == origin
+
+
+def test_a_directive_in_the_ancestors_stops_the_start() -> None:
+    """It is no origin, and never gets into a policy."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "CLOCK_FRAME_ANCESTORS": "https://a.example;script-src *"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"CLOCK_FRAME_ANCESTORS='https://a.example;script-src \*' cannot be used: .+\n", done.stderr)
 
 
 def test_a_wildcard_host_needs_debug(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 import environ
 from redis.connection import parse_url
 
+from tournament.origins import BadOrigin, normalise
+
 _env = environ.Env()
 
 _YES = frozenset({"1", "true", "yes", "on"})
@@ -118,14 +120,22 @@ def hosts(name: str, default: str, *, wildcard: bool) -> list[str]:
 
 def origins(name: str, default: str) -> list[str]:
     """Return web origins as browsers send them: scheme, host and, if it is not the scheme's own, port."""
-    found = [origin.lower() for origin in words(name, default)]
-    for origin in found:
-        parts = urlsplit(origin)
-        if origin != f"{parts.scheme}://{parts.netloc}" or parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise BadSetting(
-                name, origin, "origins such as https://example.org or http://10.0.0.7:8080, with commas between"
-            )
-    return found
+    return _origins(name, default, "origins such as https://example.org or http://10.0.0.7:8080", for_frames=False)
+
+
+def frame_ancestors(name: str, default: str) -> list[str]:
+    """Return sources for the CSP directive `frame-ancestors`: origins, whose host may begin with `*.`."""
+    return _origins(name, default, "origins such as https://example.org or https://*.example.org", for_frames=True)
+
+
+def _origins(name: str, default: str, accepts: str, *, for_frames: bool) -> list[str]:
+    found: dict[str, None] = {}  # each once, in their order
+    for word in words(name, default):
+        try:
+            found[normalise(word, for_frames=for_frames)] = None
+        except BadOrigin as error:
+            raise BadSetting(name, word, f"{accepts}, with commas between; {error}") from None
+    return list(found)
 
 
 def networks(name: str, default: str) -> list[IPv4Network | IPv6Network]:

@@ -93,7 +93,7 @@ CLOCK_MAX_CONTROL_FRAMES = environment.number(
 CLOCK_METRICS_PORT = environment.port("CLOCK_METRICS_PORT", 0)
 
 # Whose pages may put `/clock/embed` into a frame; the clock's other pages are in nobody's.
-CLOCK_FRAME_ANCESTORS = environment.origins("CLOCK_FRAME_ANCESTORS", "")
+CLOCK_FRAME_ANCESTORS = environment.frame_ancestors("CLOCK_FRAME_ANCESTORS", "")
 
 # DEBUG, INFO, WARNING, ERROR or CRITICAL. At INFO a line is a change of state, never a connection or a tick.
 CLOCK_LOG_LEVEL = environment.choice("CLOCK_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
