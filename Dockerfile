@@ -9,7 +9,8 @@ COPY manage.py /app/
 COPY tournament /app/tournament
 COPY clock /app/clock
 COPY ticker /app/ticker
-RUN /venv/bin/python -m compileall -q /app
+WORKDIR /app
+RUN /venv/bin/python -m tournament.static_build && /venv/bin/python -m compileall -q /app
 
 FROM python:3.13-slim-bookworm
 ENV PATH=/venv/bin:$PATH \

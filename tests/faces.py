@@ -43,7 +43,7 @@ def reading(state: str = "live", **other: Any) -> dict[str, Any]:
 
 def show(page: Page, worker: Worker, query: str = "", told: dict[str, Any] | None = None, path: str = "") -> None:
     """Open the page with a timekeeper that tells this."""
-    page.route("**/timekeeper.js", lambda route: route.fulfill(body=TIMEKEEPER, content_type="text/javascript"))
+    page.route("**/timekeeper*.js", lambda route: route.fulfill(body=TIMEKEEPER, content_type="text/javascript"))
     page.add_init_script(f"window.reading = {json.dumps(told or reading())};")
     page.goto(f"http://{worker.host}/clock/{path}{query}")
     page.wait_for_selector("#clock[data-wall]")

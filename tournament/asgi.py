@@ -1,4 +1,4 @@
-"""The map: pages to Django, the time and its stream to the clock."""
+"""The map: pages to Django, static files to memory, the time and its stream to the clock."""
 
 import os
 
@@ -13,11 +13,15 @@ from clock.lifespan import lifespan  # noqa: E402
 from clock.now import now  # noqa: E402
 from clock.routing import PageRouter, ProtocolRouter, StreamRouter  # noqa: E402
 from tournament import web_request  # noqa: E402
+from tournament.static_files import StaticFiles  # noqa: E402
 
 web_request.install()
 application = ProtocolRouter(
     {
-        "http": PageRouter({"/clock/now": now, "/healthz": healthz, "/readyz": readyz}, otherwise=pages),
+        "http": PageRouter(
+            {"/clock/now": now, "/healthz": healthz, "/readyz": readyz},
+            otherwise=StaticFiles(otherwise=pages),
+        ),
         "websocket": StreamRouter({"/ws/clock/": ClockConsumer.as_asgi()}),
         "lifespan": lifespan,
     }

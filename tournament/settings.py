@@ -115,7 +115,6 @@ SECRET_KEY = environment.secret("DJANGO_SECRET_KEY") or get_random_secret_key()
 INSTALLED_APPS = [
     "daphne",  # before staticfiles, so that `runserver` serves WebSockets
     "django.contrib.staticfiles",
-    "servestatic",
     "csp",
     "clock",
     "ticker",
@@ -123,9 +122,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "tournament.compression.Compression",
-    "servestatic.middleware.ServeStaticMiddleware",
-    "csp.middleware.CSPMiddleware",  # of pages alone: no file has a use for it
+    "csp.middleware.CSPMiddleware",
     "django.middleware.common.CommonMiddleware",  # refuses unknown hosts
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -152,14 +149,25 @@ CHANNEL_LAYERS = {
     }
 }
 
-TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+# For development, a change of a template shows at once, as that of a file does.
+_TEMPLATE_OPTIONS = {"loaders": ["django.template.loaders.app_directories.Loader"]} if DEBUG else {}
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": not DEBUG,
+        "OPTIONS": _TEMPLATE_OPTIONS,
+    }
+]
 
-# Static files come straight from the applications' folders, so a worker started by hand needs no `collectstatic`.
-# They are small and few, and a browser asks each time whether they are still the same: a new version shows at once.
+# Files with hashes in their names, built once and served from memory. For development, they are the sources themselves.
 STATIC_URL = "static/"
-SERVESTATIC_USE_FINDERS = True
-SERVESTATIC_MAX_AGE = 0
-SERVESTATIC_ALLOW_ALL_ORIGINS = False
+STORAGES = {
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "tournament.static_build.HashedFiles"
+    }
+}
 
 USE_TZ = True
 TIME_ZONE = "UTC"
