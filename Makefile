@@ -72,4 +72,4 @@ requirements:  ## Pin the newest versions that pyproject.toml allows (needs uv)
 	uv pip compile --upgrade --quiet pyproject.toml --group dev --universal --python-version 3.11.2 --generate-hashes --custom-compile-command "make requirements" -o requirements-dev.txt
 
 clean:  ## Remove what was made here
-	rm -rf .venv .bench .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench .static .hypothesis .mypy_cache .pytest_cache .ruff_cache

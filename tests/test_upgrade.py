@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, Route
 
 from bench.stack import Broker, Ticker, Worker
 from tests.rotation import OtherWorker, Rotation, copy_tree
@@ -61,6 +61,23 @@ def test_a_page_whose_files_come_from_both(
         page.wait_for_selector(LIVE, timeout=60_000)
     assert errors, "the versions were never mixed"
     assert all("does not provide an export" in error for error in errors)
+
+
+@pytest.mark.parametrize("script", ["clock", "zones", "digits"])
+def test_a_file_that_does_not_arrive(page: Page, worker: Worker, script: str) -> None:
+    """Its worker went in the middle: the page does not stay dead, and waits for a server that is away."""
+    lost: list[str] = []
+
+    def lose(route: Route) -> None:
+        lost.append(route.request.url)
+        if len(lost) == 1:
+            page.route("**/clock/", lambda page_route: page_route.abort(), times=2)
+        route.abort() if len(lost) < 3 else route.continue_()
+
+    page.route(f"**/{script}.*.js", lose)
+    page.goto(f"http://{worker.host}/clock/")
+    page.wait_for_selector(LIVE)
+    assert len(lost) == 3
 
 
 def test_an_open_page_gets_what_it_asks_for_later(page: Page, directory: Path, worker: Worker, new: Worker) -> None:
