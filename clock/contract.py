@@ -12,6 +12,26 @@ from zoneinfo import ZoneInfo
 
 TICK_MS: Final = 10
 
+# The valid times: from 1970 on, and in every zone still in the year 9999, the last that Python's dates know.
+MIN_AT: Final = 0
+MAX_AT: Final = 253_402_214_399_990
+
+# The version of the messages. It rises when a reader of the old version would misread the new one. Another field is no
+# reason, nor is an optional field less. A message without a version is of version 1.
+VERSION: Final = 1
+
+# The highest version that is taken for one, rather than for nonsense.
+MAX_VERSION: Final = 9_999
+
+# The highest term, and the highest step: so that any reader can hold them, also one whose numbers are doubles.
+MAX_COUNT: Final = 2**53 - 1
+
+# Milliseconds: no two valid clocks differ by more.
+MAX_OFFSET: Final = float(MAX_AT)
+
+# Characters of a Redis server's `run_id`, which has 40.
+MAX_SERVER_LENGTH: Final = 64
+
 # The group of the channel layer that the ticker publishes to, and the type of its messages there.
 GROUP: Final = "ticks"
 MESSAGE_TYPE: Final = "clock.tick"
@@ -34,6 +54,14 @@ class BrokenContract(ValueError):
     """What arrived is not what the contract says; the text says what was expected."""
 
 
+class IncompatibleVersion(BrokenContract):
+    """A message of a later version, which this program cannot read; `version` says which."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"incompatible tick version {version}, this program reads {VERSION}")
+        self.version = version
+
+
 class Tick(NamedTuple):
     """One tick, as it travels from the ticker to the workers.
 
@@ -54,37 +82,65 @@ class Tick(NamedTuple):
 
     def message(self) -> dict[str, Any]:
         """Return the tick as a message of the channel layer."""
-        return {"type": MESSAGE_TYPE, **self._asdict()}
+        return {"type": MESSAGE_TYPE, "v": VERSION, **self._asdict()}
 
     @classmethod
     def from_message(cls, message: Any) -> Self:
-        """Read a message of the channel layer.
+        """Read a message of the channel layer, whatever it is: anyone with access to Redis can publish to the group.
+
+        Required are `at` and `frame`. Other fields take their defaults where they are missing, and unknown fields are
+        ignored, so tickers and workers can be upgraded one after the other.
 
         Raises:
-            BrokenContract: it is not a tick. Whoever can reach Redis can publish to the group.
+            IncompatibleVersion: it is of a later version.
+            BrokenContract: it is not a tick.
         """
+        if type(message) is not dict:
+            raise BrokenContract(f"not a tick: {type(message).__name__}")
         try:
-            tick = cls(*_fields_of(message))
-        except (KeyError, TypeError):
-            tick = None
-        if tick is None or not (
-            type(tick.at) is type(tick.term) is type(tick.step) is int
-            and type(tick.frame) is type(tick.server) is str
-            and type(tick.synchronised) in _BOOL_OR_NONE
-            and type(tick.ahead) is type(tick.margin) is float
-            and tick.frame.isascii()
-            and len(tick.frame) <= MAX_FRAME_LENGTH
+            fields = _fields_of(message)
+        except KeyError:
+            fields = tuple(message.get(name, default) for name, default in _DEFAULTS.items())
+        at, frame, term, step, synchronised, server, ahead, margin, version = fields
+        if not (
+            type(version) is type(at) is type(term) is type(step) is int
+            and version == VERSION
+            and MIN_AT <= at <= MAX_AT
+            and not at % TICK_MS
+            and 0 <= term <= MAX_COUNT
+            and 0 <= step <= MAX_COUNT
+            and type(frame) is type(server) is str
+            and len(frame) <= MAX_FRAME_LENGTH
+            and len(server) <= MAX_SERVER_LENGTH
+            and frame.isascii()
+            and (synchronised is True or synchronised is False or synchronised is None)
+            and (type(ahead) is type(margin) is float or {type(ahead), type(margin)} <= _NUMBERS)
+            # Neither infinity nor "not a number" is within these.
+            and -MAX_OFFSET <= ahead <= MAX_OFFSET
+            and 0 <= margin <= MAX_OFFSET
         ):
-            raise BrokenContract(f"not a tick: {str(message)[:100]}")
-        return tick
+            raise _refusal(fields)
+        return _new(cls, fields[:-1])  # 0.1 µs less than by name, 100 times a second
 
     def wire(self) -> bytes:
         """Return the frame as it goes over a socket: one unmasked text frame of RFC 6455, section 5.2."""
         return bytes((0x81, len(self.frame))) + self.frame.encode()
 
 
-_fields_of = itemgetter(*Tick._fields)
-_BOOL_OR_NONE: Final = (bool, type(None))
+# Each field of a message, and what stands for it where it is missing; None is no valid `at` and no valid `frame`.
+_DEFAULTS: Final = {"at": None, "frame": None, **Tick._field_defaults, "v": VERSION}
+_fields_of = itemgetter(*_DEFAULTS)
+_new = tuple.__new__
+_NUMBERS: Final = {float, int}
+
+
+def _refusal(fields: tuple[Any, ...]) -> BrokenContract:
+    """Return why these fields are no tick. Of what came, only types are said: they alone are sure to be short."""
+    version = fields[-1]
+    if type(version) is int and VERSION < version <= MAX_VERSION:
+        return IncompatibleVersion(version)
+    found = ", ".join(f"{name} {type(value).__name__}" for name, value in zip(_DEFAULTS, fields, strict=True))
+    return BrokenContract(f"not a tick, by type or value: {found}")
 
 
 def text_of(wire: bytes) -> str:

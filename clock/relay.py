@@ -10,19 +10,33 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from clock.comparison import Comparison, RedisClock, bound
-from clock.contract import GROUP, BrokenContract, Tick
+from clock.contract import GROUP, MAX_AT, VERSION, BrokenContract, IncompatibleVersion, Tick
 from clock.fanout import FanOut
 from clock.layer import TickLayer, hear
-from clock.outage import AWAY, Backoff, describe
+from clock.outage import AWAY, Backoff, StateLog, describe
 from clock.succession import Succession
+from clock.tasks import Supervisor
 
 logger = logging.getLogger(__name__)
 
 # Seconds without a tick after which the subscription is made anew: a link that looks open can be dead.
 SILENCE: Final = 2.0
 
+# Seconds: a subscription that has lasted so long, and brought ticks, is made anew without a pause.
+LASTING: Final = 1.0
+
+# Seconds without a tick of an incompatible version after which the next one is logged again.
+COMPATIBLE_AFTER: Final = 60.0
+
+# The names of its tasks.
+RELAY, COMPARISON = "relay", "comparison"
+
 # What the relay does: it waits for its first tick, ticks come, none come, or Redis is away.
 WAITING, FLOWING, SILENT, AWAY_FROM_REDIS = STATES = ("waiting", "flowing", "silent", "away")
+
+
+class SilenceError(Exception):
+    """No tick has come for too long."""
 
 
 class Instant(NamedTuple):
@@ -39,7 +53,10 @@ class Instant(NamedTuple):
 
 
 class Relay:
-    """Hears the ticks of the group and writes each to the members."""
+    """Hears the ticks of the group and writes each to the members.
+
+    Its tasks, and the comparison of clocks, run under the `supervisor`: without the relay's a worker is useless.
+    """
 
     def __init__(
         self,
@@ -47,17 +64,19 @@ class Relay:
         *,
         now: Callable[[], float] = time.monotonic,
         silence: float = SILENCE,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self._layer = layer
         self._now = now
         self._silence = silence
+        self.supervisor = supervisor or Supervisor(now=now)
         self.fan_out = FanOut()
         self.succession = Succession(now)
         self.not_ticks = 0  # messages to the group that were none
-        self._task: asyncio.Task[None] | None = None
         self._redis_clock: RedisClock | None = None
-        self._comparing: asyncio.Task[None] | None = None
         self.state = ""  # one of `STATES`, once it is started
+        self._log = StateLog(logger, now)
+        self._incompatible_at = float("-inf")  # when a tick came that is of another version
 
     def instant(self) -> Instant | None:
         """Return the time as the ticker tells it, and what is known of it; None before the first tick."""
@@ -66,15 +85,28 @@ class Relay:
             return None
         now = self._now()
         age = (now - self.succession.taken_at) * 1_000
+        at = min(tick.at + age, MAX_AT)
         there = Comparison(tick.server, tick.ahead, tick.margin) if tick.server else None
         here = self._redis_clock.read() if self._redis_clock else None
-        found = bound(tick.at + age, now * 1_000, age, here, there)
-        return Instant(tick.at + age, age, found, tick.synchronised)
+        return Instant(at, age, bound(at, now * 1_000, age, here, there), tick.synchronised)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not stopped: it listens, or is about to be restarted."""
+        return self.supervisor.is_supervised(RELAY)
+
+    def down_for(self) -> float:
+        """Return for how many seconds it has failed to listen; 0 while it does, and before it is started.
+
+        A Redis that is away is no failure.
+        """
+        return self.supervisor.down_for(RELAY)
 
     def start(self) -> None:
-        """Start listening on the running event loop, if it is not listening already."""
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._listen(), name="relay")
+        """Start listening on the running event loop, if it was not started already."""
+        if not self.is_running:
+            self.supervisor.start(RELAY, self._listen, vital=True)
+            self.supervisor.start(COMPARISON, self._compare)
 
     def down_for(self) -> float:
         """Return for how many seconds the relay has not been running although it was started; 0 if it is well."""
@@ -82,53 +114,57 @@ class Relay:
 
     async def stop(self) -> None:
         """Stop listening and let go of Redis."""
-        tasks = {task for task in (self._task, self._comparing) if task}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        self._task = self._comparing = None
+        await self.supervisor.stop(RELAY, COMPARISON)
+
+    async def _compare(self) -> None:
+        """Compare clocks for ever, if the layer is one that can say which Redis it is on."""
+        layer = self._layer()
+        if isinstance(layer, TickLayer):
+            self._redis_clock = RedisClock(lambda: layer.connect(GROUP), lambda: self._now() * 1_000)
+            await self._redis_clock.run()
 
     async def _listen(self) -> None:
         """Hear ticks for ever: join the group, and join it anew whenever the ticks stop or Redis goes."""
         layer = self._layer()
-        if isinstance(layer, TickLayer):
-            self._redis_clock = RedisClock(lambda: layer.connect(GROUP), lambda: self._now() * 1_000)
-            self._comparing = asyncio.create_task(self._redis_clock.run(), name="comparison")
         backoff = Backoff(0.1)
         self._enter(WAITING, logging.INFO, "waiting for the first tick")
         while True:
-            heard = self.succession.last
+            heard, began = self.succession.last, self._now()
             try:
                 await self._hear(layer)
-            except TimeoutError:
-                self._enter(SILENT, logging.WARNING, f"no ticks for {self._silence:g} s: listening anew")
+            except SilenceError:
+                if self._incompatible_at >= began:  # there are ticks, and why they are not taken was logged already
+                    self.state = self._log.logged = SILENT
+                else:
+                    self._enter(SILENT, logging.WARNING, f"no ticks for {self._silence:g} s: listening anew")
             except AWAY as error:
                 self._enter(AWAY_FROM_REDIS, logging.WARNING, f"Redis is away: {describe(error)}")
             if self.succession.last is not heard:
                 backoff.reset()
+                if self._now() - began >= LASTING:
+                    continue
             await asyncio.sleep(backoff.pause())
 
     async def _hear(self, layer: Any) -> None:
         """Hear ticks until none has come for `silence` seconds.
 
         Raises:
-            TimeoutError: none has.
+            SilenceError: none has.
             RedisError, OSError: Redis is away.
         """
         began = self._now()
-        hearing = asyncio.create_task(hear(layer, GROUP, self._take_messages))
+        hearing = asyncio.create_task(hear(layer, GROUP, self._take_messages, self._drop_message))
         try:
             while not hearing.done():
                 # Looked at now and then: a timer that each tick puts off would cost more than the rest of its way.
                 silent = self._now() - max(began, self.succession.taken_at)
                 if silent >= self._silence:
-                    raise TimeoutError
+                    raise SilenceError
                 await asyncio.wait({hearing}, timeout=self._silence - silent)
             await hearing
         finally:
             hearing.cancel()
-            await asyncio.wait({hearing})
+            await asyncio.gather(hearing, return_exceptions=True)
 
     def _take_messages(self, messages: list[Any]) -> None:
         """Take what has come at the same time, and have the newest tick written to the members."""
@@ -137,18 +173,30 @@ class Relay:
             try:
                 tick = Tick.from_message(message)
             except BrokenContract as broken:
-                self.not_ticks += 1
-                logger.debug("dropped %s", broken)
+                self._drop_message()
+                if isinstance(broken, IncompatibleVersion):
+                    self._meet_another_version(broken.version)
+                else:
+                    logger.debug("dropped %s", broken)
             else:
                 if self.succession.take(tick):
                     taken = tick
         if taken is not None:
             self.fan_out.send(taken)
-            if self.state != FLOWING:
+            if not self.state == self._log.logged == FLOWING:
                 self._enter(FLOWING, logging.INFO, "ticks are coming")
+
+    def _drop_message(self) -> None:
+        self.not_ticks += 1
+
+    def _meet_another_version(self, version: int) -> None:
+        """Log the first of a series of ticks that this worker cannot read."""
+        now = self._now()
+        if now - self._incompatible_at >= COMPATIBLE_AFTER:
+            logger.warning("incompatible tick version %d, this worker reads %d", version, VERSION)
+        self._incompatible_at = now
 
     def _enter(self, state: str, level: int, message: str) -> None:
         """Log a change of state, once."""
-        if state != self.state:
-            self.state = state
-            logger.log(level, message)
+        self.state = state
+        self._log.enter(state, level, message)

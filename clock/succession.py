@@ -38,6 +38,7 @@ class Succession:
         self._now = now
         self.taken_at = 0.0  # when the last was taken
         self._highest_step = 0
+        self._highest_step_at = 0.0  # when it was last told
         self._lateness = Lateness()
         self._old_since: float | None = None
 
@@ -61,9 +62,10 @@ class Succession:
         if self._is_old(now, tick):
             self.dropped[OLD] += 1
             return False
-        # Each term counts the steps of its own clock.
-        goes_on = last is not None and tick.term == last.term
-        self._highest_step = max(tick.step, self._highest_step) if goes_on else tick.step
+        # Each term counts the steps of its own clock. A step that nobody tells any more is forgotten: it was forged.
+        goes_on = last is not None and tick.term == last.term and now - self._highest_step_at < FORGET_AFTER
+        if tick.step >= self._highest_step or not goes_on:
+            self._highest_step, self._highest_step_at = tick.step, now
         self.last, self.taken_at = tick, now
         self.taken += 1
         return True

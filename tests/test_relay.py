@@ -72,7 +72,7 @@ async def test_what_is_not_a_tick_is_dropped(relay: Relay, layer: InMemoryChanne
     member = Client()
     relay.fan_out.join(member, 100)
     await started(relay)
-    for message in ({}, {"type": "clock.tick"}, {"at": "soon", "frame": 7}, {"at": START, "frame": "x", "term": 0}):
+    for message in ({}, {"type": "clock.tick"}, {"at": "soon", "frame": 7}, {"at": START, "frame": "x", "term": "0"}):
         await layer.group_send(GROUP, message)
     await send(layer, tick(1))
     await settle()

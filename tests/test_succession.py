@@ -2,7 +2,7 @@
 
 import pytest
 
-from clock.contract import Tick
+from clock.contract import MAX_AT, MAX_COUNT, MIN_AT, Tick
 from clock.succession import FORGET_AFTER, OLD_AFTER_MS, PERSUADED_AFTER, WINDOW, Succession
 
 # A moment that begins a second.
@@ -131,3 +131,34 @@ def test_clocks_that_drift_apart_are_not_late() -> None:
         assert succession.take(tick(number))
         now[0] += 1.0005
     assert now[0] - 100 > 60 * WINDOW
+
+
+# --- Forged ticks ---
+
+
+@pytest.mark.parametrize("at", [MIN_AT, START, START + 60_000, MAX_AT])
+@pytest.mark.parametrize("term", [0, 1, 2, MAX_COUNT])
+@pytest.mark.parametrize("step", [0, 3, 4, MAX_COUNT])
+def test_what_a_forged_tick_does_is_over_in_four_seconds(at: int, term: int, step: int) -> None:
+    """Three until the old order has ended, and one until it is plain that the clock that ticks is not late.
+
+    From then on it is as if it had never come: a clock that is set is followed at once.
+    """
+    succession, now = taker()
+    number = 0
+
+    def pass_time(seconds: float, *, step: int = 3, back: int = 0) -> list[bool]:
+        nonlocal number
+        taken = []
+        for _ in range(round(seconds * 100)):
+            now[0] += 0.01
+            number += 1
+            taken.append(succession.take(tick(number - back, term=1, step=step)))
+        return taken
+
+    assert all(pass_time(1))
+    succession.take(Tick(at, "forged", term=term, step=step))
+    pass_time(FORGET_AFTER + PERSUADED_AFTER + 0.02)
+    assert all(pass_time(5))
+    assert all(pass_time(1, step=4, back=360_000))
+    assert all(pass_time(1, step=5))
