@@ -159,28 +159,31 @@ class Messages(asyncio.Protocol):
         """Hand on the messages, or end the connection."""
         if self.lost.done():
             return
-        parser, deserialize, messages = self._parser, self._deserialize, []
         try:
-            parser.feed(data)
-            while (reply := parser.gets()) is not False:
-                if isinstance(reply, list):
-                    if len(reply) == 3 and reply[0] == b"message":  # noqa: PLR2004 - that word, channel, message
-                        try:
-                            messages.append(deserialize(reply[2]))
-                        except Exception as error:  # noqa: BLE001 - whatever the serializer makes of it
-                            # The error may hold the message, so its text is not asked for.
-                            logger.debug("dropped what cannot be read: %s", type(error).__name__)
-                            self._drop()
-                elif isinstance(reply, hiredis.ReplyError):
-                    self._end(ResponseError(str(reply)))
-            if messages:
-                self._take(messages)
-            elif parser.len() > MAX_UNPARSED:
-                self._end(RedisConnectionError(f"hung up on a message of more than {MAX_UNPARSED // 1024} KiB"))
+            self._read(data)
         except hiredis.HiredisError as error:
             self._end(RedisConnectionError(f"Redis sent what is no reply: {error}"))
         except Exception as error:  # noqa: BLE001 - whoever waits for `lost` gets to know, and not the event loop
             self._end(error)
+
+    def _read(self, data: bytes) -> None:
+        parser, deserialize, messages = self._parser, self._deserialize, []
+        parser.feed(data)
+        while (reply := parser.gets()) is not False:
+            if isinstance(reply, list):
+                if len(reply) == 3 and reply[0] == b"message":  # noqa: PLR2004 - that word, the channel, the message
+                    try:
+                        messages.append(deserialize(reply[2]))
+                    except Exception as error:  # noqa: BLE001 - whatever the serializer makes of it
+                        # The error may hold the message, so its text is not asked for.
+                        logger.debug("dropped what cannot be read: %s", type(error).__name__)
+                        self._drop()
+            elif isinstance(reply, hiredis.ReplyError):
+                self._end(ResponseError(str(reply)))
+        if messages:
+            self._take(messages)
+        elif parser.len() > MAX_UNPARSED:
+            self._end(RedisConnectionError(f"hung up on a message of more than {MAX_UNPARSED // 1024} KiB"))
 
     def eof_received(self) -> None:
         """Let the transport close."""
