@@ -23,6 +23,7 @@ redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', 1000)
 redis.call('SET', KEYS[2], '1')
 redis.call('GET', KEYS[1])
 redis.call('GET', KEYS[2])
+redis.call('PTTL', KEYS[1])
 redis.call('PEXPIRE', KEYS[1], 1000)
 return redis.call('DEL', KEYS[1])
 """

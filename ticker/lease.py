@@ -8,41 +8,31 @@ ticks of a ticker that does not know yet that it was taken over from.
 """
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable
 from typing import Any, Final
 
 from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError, ResponseError
 
+from ticker.lease_scripts import ALLOW_OOM, EXTEND, LEASE_MS, LOOK, RELEASE, TAKE
 from ticker.metronome import read_running_clock
 
-# How long it is held without being extended. A ticker that dies is missed for as long.
-LEASE_MS: Final = 1_200
+logger = logging.getLogger(__name__)
 
 # When it is extended, and how long Redis may take for an answer: so two answers may fail to come.
 RENEW_AFTER_NS: Final = LEASE_MS * 1_000_000 // 4
 PATIENCE: Final = LEASE_MS / 1_000 / 3
 
-# Keys: who holds the lease; the highest term there was. Arguments: the token, milliseconds, a term that was heard of.
-# An answer that was lost is no matter: who holds it already gets it again, with another term.
-TAKE: Final = """
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
-local term = math.max(tonumber(redis.call('GET', KEYS[2]) or 0) or 0, tonumber(ARGV[3])) + 1
-redis.call('SET', KEYS[2], term)
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return term
-"""
+# By how much the term rises at most when the holder finds that Redis lost the lease. It is left to chance: where Redis
+# keeps neither lease nor term, two tickers that start together get the same term, and this tells them apart.
+MAX_RISE: Final = 1_000
 
-EXTEND: Final = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])
-"""
+# Nanoseconds between two equal warnings: an hour.
+WARN_AGAIN_AFTER_NS: Final = 3_600 * 10**9
 
-RELEASE: Final = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1])
-"""
+_ADVICE: Final = "free memory there, raise maxmemory, or give the clock a Redis of its own"
 
 
 class Lease:
@@ -56,6 +46,8 @@ class Lease:
         self, connect: Callable[[], Redis], namespace: str, *, running_clock: Callable[[], int] = read_running_clock
     ) -> None:
         self.term = 0  # the highest that was held
+        self.free_in = 0.0  # seconds until another's lease runs out, unless extended, as of the last attempt to take it
+        self.is_kept = True  # whether Redis still had it when it was last extended
         self._connect = connect
         self._redis: Redis | None = None
         self._keys = (f"{namespace}:lease", f"{namespace}:term")
@@ -63,6 +55,8 @@ class Lease:
         self._clock = running_clock
         self._valid_until = 0
         self._renew_at = 0
+        self._header = ALLOW_OOM
+        self._warned: dict[str, int] = {}
 
     def is_valid(self) -> bool:
         """Return whether this ticker may publish now."""
@@ -73,31 +67,55 @@ class Lease:
         return self._clock() >= self._renew_at
 
     async def take(self, heard_term: int) -> bool:
-        """Take the lease, if nobody else holds it, with a term above all that are stored, held or heard of."""
+        """Take the lease, if nobody else holds it, with a term above all that are stored, held or credibly heard of."""
         asked_at = self._clock()
-        term = await self._ask(TAKE, 2, *self._keys, self._token, LEASE_MS, max(heard_term, self.term))
-        if term:
-            self.term = term
-            self._count_from(asked_at)
-        return bool(term)
+        term, left, foreign_lease, foreign_term = await self._ask(TAKE, self.term, heard_term)
+        self.free_in = left / 1_000
+        if not term:
+            return False
+        self.term, self.is_kept = term, True
+        self._count_from(asked_at)
+        if foreign_lease:
+            logger.warning("replaced %r, which no ticker has written: it must not be written to", self._keys[0])
+        if foreign_term:
+            logger.warning("replaced %r, which held no valid term: now it is %d", self._keys[1], term)
+        return True
 
     async def extend(self) -> bool:
-        """Hold it for longer; or return False, and it is lost."""
+        """Hold it for longer; or return False, and it is lost.
+
+        If Redis has lost it, and nobody else has held it since, it is taken anew without a break, and `is_kept` is
+        False. The term rises with that, but not if the extension before has found the same.
+        """
         asked_at = self._clock()
         self._renew_at = asked_at + RENEW_AFTER_NS
         if not self.is_valid():
             return False
-        if await self._ask(EXTEND, 1, self._keys[0], self._token, LEASE_MS):
-            self._count_from(asked_at)
-            return True
+        rise = 1 + secrets.randbelow(MAX_RISE) if self.is_kept else 0
+        term, anew = await self._ask(EXTEND, self.term, rise)
+        if not term:
+            self.give_up()
+            return False
+        self.term, self.is_kept = term, not anew
+        if anew:
+            self._warn("Redis has lost the lease, and it was taken anew: if Redis evicts keys, " + _ADVICE)
+        self._count_from(asked_at)
+        return True
+
+    async def is_held(self) -> bool:
+        """Return whether any ticker holds it."""
+        (held,) = await self._ask(LOOK)
+        return bool(held)
+
+    def give_up(self) -> None:
+        """Believe in it no longer."""
         self._valid_until = 0
-        return False
 
     async def release(self) -> None:
         """Let another have it at once."""
-        self._valid_until = 0
+        self.give_up()
         try:
-            await self._ask(RELEASE, 1, self._keys[0], self._token)
+            await self._ask(RELEASE)
         finally:
             await self.hang_up()
 
@@ -111,13 +129,34 @@ class Lease:
         self._valid_until = asked_at + LEASE_MS * 1_000_000
         self._renew_at = asked_at + RENEW_AFTER_NS
 
-    async def _ask(self, script: str, keys: int, *words: Any) -> int:
+    async def _ask(self, script: str, *words: Any) -> list[int]:
         if self._redis is None:
             self._redis = self._connect()
         try:
             async with asyncio.timeout(PATIENCE):
-                answer: int = await self._redis.eval(script, keys, *words)
+                return await self._evaluate(self._redis, script, *words)
+        except OutOfMemoryError:
+            self._warn("Redis is out of memory and refuses the lease: " + _ADVICE)
+            await self.hang_up()
+            raise
         except BaseException:
             await self.hang_up()
             raise
+
+    async def _evaluate(self, redis: Redis, script: str, *words: Any) -> list[int]:
+        ask = (len(self._keys), *self._keys, self._token, *words)
+        try:
+            answer: list[int] = await redis.eval(self._header + script, *ask)
+        except ResponseError as error:
+            if not (self._header and "compil" in str(error).lower()):
+                raise
+            self._header = ""  # a server before Redis 7, which takes its first line for a mistake
+            answer = await redis.eval(script, *ask)
         return answer
+
+    def _warn(self, text: str) -> None:
+        """Log a warning, but not the same one again within an hour."""
+        now = self._clock()
+        if text not in self._warned or now - self._warned[text] >= WARN_AGAIN_AFTER_NS:
+            self._warned[text] = now
+            logger.warning(text)

@@ -25,6 +25,21 @@ SLEW_PER: Final = 1_000
 # Two clocks were read together if no more than this went by.
 TOGETHER_NS: Final = 100_000
 
+# The times that can be told, in milliseconds since the Unix epoch: from 1970 on, and in every zone still in the year
+# 9999, which is the last that Python's dates know.
+MIN_AT: Final = 0
+MAX_AT: Final = 253_402_214_399_990
+
+# What Python reads from a clock that shows more nanoseconds than 63 bits hold: from the year 2262 on it stands still.
+STUCK_NS: Final = 2**63 - 1
+
+# Waits for one tick, of at most 2 ms each, after which the event loop gets a turn: the wall clock does not go on.
+PATIENT_WAITS: Final = 5
+
+
+class ImpossibleTime(RuntimeError):
+    """The wall clock shows a time that cannot be told; the text says which, and what to do."""
+
 
 class Reading(NamedTuple):
     """The wall clock and a clock that nobody can set, read together: nanoseconds."""
@@ -81,7 +96,7 @@ class Metronome:
 
     After a stall it goes to the newest boundary: it skips, and never bursts. When the wall clock is set, forwards or
     back, `step` rises and the ticks go on from the new time. A wall clock that only lost a moment (less than a tick) is
-    waited for.
+    waited for. Whatever reads the wall clock raises ImpossibleTime if that is before 1970 or after 9999.
     """
 
     def __init__(
@@ -99,8 +114,12 @@ class Metronome:
     def start(self, *, after: int = 0, step: int = 0) -> None:
         """Begin with the next boundary; or with the next after the time `at` that is given, if that is later."""
         self.step = step
-        self._reading = self._clocks()
+        self._reading = self._read()
         self._last = max(_boundary(self._reading.wall), after * 1_000_000)
+
+    def check(self) -> None:
+        """Raise ImpossibleTime if there is a reason."""
+        self._read()
 
     async def approach(self) -> bool:
         """Wait until 2 ms before the next tick; return whether there is time left to make something ready for it."""
@@ -113,8 +132,12 @@ class Metronome:
     async def tick(self) -> int:
         """Wait for the next tick and return its time `at`, in milliseconds since the Unix epoch."""
         await self.approach()
+        waits = 0
         while (left := self._left()) > 0:
+            if waits >= PATIENT_WAITS:
+                await self._doze(0)
             self._wait(min(left, APPROACH_NS))
+            waits += 1
         due = _boundary(self._reading.wall)
         self.count.ticks += 1
         self.count.skipped += (due - self._last) // TICK_NS - 1
@@ -139,7 +162,7 @@ class Metronome:
 
     def _look(self) -> int:
         """Read the clocks, notice when the wall clock was set, and return what it shows now."""
-        before, now = self._reading, self._clocks()
+        before, now = self._reading, self._read()
         self._reading = now
         elapsed = now.running - before.running
         set_by = now.wall - before.wall - elapsed
@@ -149,6 +172,15 @@ class Metronome:
             # that are not read quite together must not make the last tick one earlier, and the next one due at once.
             self._last = _boundary(self._last + set_by + TOGETHER_NS)
         return now.wall
+
+    def _read(self) -> Reading:
+        reading = self._clocks()
+        if not MIN_AT <= reading.wall // 1_000_000 <= MAX_AT or reading.wall == STUCK_NS:
+            raise ImpossibleTime(
+                f"this host's clock shows {reading.wall / 1e9:.0f} s after 1970, which is before that year, or after "
+                "9999 or what can be read: set it right, and start the ticker again"
+            )
+        return reading
 
 
 def _boundary(wall: int) -> int:
