@@ -9,7 +9,7 @@ import pytest
 
 from clock.contract import format_time
 from tests.machine import MS, SECOND, Machine
-from ticker.metronome import Metronome, doze, read_clocks, wait_precisely
+from ticker.metronome import MAX_AT, STUCK_NS, ImpossibleTime, Metronome, doze, read_clocks, wait_precisely
 
 HOUR = 3_600 * SECOND
 
@@ -179,6 +179,51 @@ async def test_the_text_follows_the_zone_while_at_does_not_jump(utc: tuple[int, 
     assert gaps(times) == [10]
     assert metronome.step == 0
     assert [format_time(at, ZoneInfo("Europe/Berlin")) for at in times] == texts
+
+
+@pytest.mark.parametrize("wall", [-1, -86_400 * SECOND, (MAX_AT + 1) * MS, 400_000 * 86_400 * 365 * SECOND, STUCK_NS])
+async def test_a_time_that_cannot_be_told(wall: int) -> None:
+    """Before 1970, after 9999, or where Python's clock ends: whoever looks at the clock is told, and how to mend it."""
+    machine = Machine()
+    metronome = machine.metronome()
+    await metronome.tick()
+    machine.wall = wall
+    for look in (metronome.check, metronome.start, machine.metronome):
+        with pytest.raises(ImpossibleTime, match="set it right"):
+            look()
+    with pytest.raises(ImpossibleTime):
+        await metronome.tick()
+
+
+@pytest.mark.parametrize("wall", [0, MAX_AT * MS - SECOND])
+async def test_the_first_and_the_last_times_can_be_told(wall: int) -> None:
+    """In every zone."""
+    (at, *_) = await ticks(Machine(wall).metronome(), 3)
+    for zone in ("Etc/GMT+12", "UTC", "Pacific/Kiritimati"):
+        assert format_time(at, ZoneInfo(zone))
+
+
+async def test_a_clock_that_stands_still_leaves_the_loop_its_turn() -> None:
+    """It is waited for, but not so that nobody else runs."""
+    machine = Machine()
+    wall = machine.wall
+    dozes = 0
+
+    async def doze(duration: int) -> None:
+        nonlocal dozes
+        dozes += 1
+        if dozes > 100:
+            raise TimeoutError
+        machine.wait(duration + MS)
+        machine.wall = wall
+
+    def wait(duration: int) -> None:
+        assert machine.running < 6_000 * SECOND, "nobody else runs"
+        machine.wait(duration)
+        machine.wall = wall
+
+    with pytest.raises(TimeoutError):
+        await Metronome(machine.clocks, doze, wait).tick()
 
 
 async def test_the_real_clocks_and_waits() -> None:

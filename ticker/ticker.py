@@ -34,8 +34,8 @@ MAX_HEARD_STEP: Final = 1_000_000
 class Ticker:
     """One of any number of tickers, of which one leads.
 
-    The standby's supervisor runs the renewal of the lease too, and all of its tasks end with the ticker. `stopping` is set
-    to stop it.
+    The standby's supervisor runs the renewal of the lease too, and all of its tasks end with the ticker. `stopping` is
+    set to stop it.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Ticker:
         await self._supervisor.stop("renewal")
         if not self._stopping.is_set() and self._outage.since is None:
             logger.warning(
-                "no longer publishing: the lease ran out, for this machine or Redis stood still, or another ticker leads"
+                "no longer publishing: the lease ran out, for this machine or Redis stood still, or another leads"
             )
 
     def _begin(self) -> None:
