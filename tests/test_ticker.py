@@ -11,19 +11,25 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 from zoneinfo import ZoneInfo
 
 import pytest
 import redis
-from redis.exceptions import AuthenticationError, BusyLoadingError, ConnectionError, MaxConnectionsError
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ConnectionError,
+    MaxConnectionsError,
+    OutOfMemoryError,
+)
 
 from bench.stack import Broker, Program, Ticker, wait_until
 from bench.subscriber import CHANNEL, Subscriber
 from clock.comparison import RedisClock
 from clock.contract import GROUP, Tick
 from clock.outage import Backoff, Outage, describe
-from tests.conftest import lines_of
+from tests.conftest import lines_of, settle
 from tests.machine import MS, SECOND, Machine
 from ticker import ticker as module
 from ticker.host_clock import HostClock
@@ -48,6 +54,17 @@ class Layer:
     async def flush(self) -> None:
         """Let go."""
         self.flushed = True
+
+    async def new_channel(self) -> str:
+        """Let itself be listened to."""
+        return "channel"
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Do nothing."""
+
+    async def receive(self, _channel: str) -> None:
+        """Say nothing."""
+        await asyncio.Event().wait()
 
     def ticks(self) -> list[Tick]:
         """Return the ticks that came."""
@@ -199,6 +216,63 @@ async def test_a_clock_that_is_far_behind_is_a_step() -> None:
     assert [(tick.at, tick.term, tick.step) for tick in ticks[:1]] == [(1_795_351_680_010, 8, 3)]
 
 
+@pytest.mark.parametrize("at", [0, 1_795_351_680_000 - 3_600_000, 253_402_214_399_990])
+@pytest.mark.parametrize("step", [0, module.MAX_HEARD_STEP, 2**53 - 1, 2**64 - 1])
+async def test_a_forged_tick_can_keep_nobody_from_telling_the_time(at: int, step: int) -> None:
+    """Whatever it says was the last: the next leader begins at once, with a step that has room to rise."""
+    rig = Rig()
+    ticks = await rig.lead_after(Tick(at, "forged", term=7, step=step))
+    assert ticks[0].at == 1_795_351_680_010
+    assert ticks[0].step <= module.MAX_HEARD_STEP + 1
+
+
+async def test_a_renewal_that_fails_unforeseen_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    """With its traceback in the log; the ticks go on as long as the lease is valid."""
+    rig = Rig()
+    rig.lease.is_due = lambda: True  # type: ignore[method-assign]
+    rig.lease.extend = Mock(side_effect=[AttributeError("a bug"), True])  # type: ignore[method-assign]
+    await rig.tick(3)
+    await asyncio.sleep(0.2)
+    await rig.standby.supervisor.stop()
+    assert rig.lease.extend.call_count >= 2
+    assert len(rig.layer.times()) == 3
+    assert "'renewal' failed" in caplog.text
+
+
+async def test_a_lease_that_needs_memory_stops_no_tick() -> None:
+    """Redis out of memory refuses that, and takes ticks."""
+    rig = Rig()
+    rig.lease.is_due = lambda: True  # type: ignore[method-assign]
+    rig.lease.extend = AsyncMock(side_effect=OutOfMemoryError("command not allowed"))  # type: ignore[method-assign]
+    for _ in range(20):
+        await rig.tick(1)
+        await settle()
+    assert len(rig.layer.times()) == 20
+    assert rig.outage.since is None
+
+
+async def test_where_redis_keeps_no_lease_the_leader_listens() -> None:
+    """And gives up when it hears a higher term; else it leads on, and listens no more when Redis keeps the lease."""
+    rig = Rig()
+    due = iter([True, False, True, False, True])
+    rig.lease.is_due = lambda: next(due, False)  # type: ignore[method-assign]
+    rig.lease.extend = AsyncMock()  # type: ignore[method-assign]
+    rig.lease.give_up = lambda: setattr(rig.lease, "valid", False)  # type: ignore[method-assign]
+    for kept in (False, True, False):
+        rig.lease.is_kept = kept
+        await rig.tick(1)
+        await settle()
+        assert rig.standby.is_listening is not kept
+        await rig.tick(1)
+    rig.standby.take([Tick(1, "own", term=1).message() for _ in range(10)])
+    await rig.tick(1)
+    assert rig.lease.is_valid()
+    rig.standby.take([Tick(1, "another's", term=2).message() for _ in range(10)])
+    await rig.tick(1)
+    assert not rig.lease.is_valid()
+    await rig.standby.stop()
+
+
 async def test_who_leads_again_goes_on_above_its_own_ticks() -> None:
     """Also where its clock was set back while it was not allowed to publish."""
     rig = Rig()
@@ -328,7 +402,7 @@ def test_the_command_publishes_ten_milliseconds_apart(broker: Broker, ticker: Ti
     assert abs(times[-1] - time.time() * 1000) < 60_000
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_ends_it_cleanly(broker: Broker, directory: Path, number: signal.Signals) -> None:
     """Exit code 0, its figures in the last line, no traceback, and no connection left."""
     with Ticker(broker.url, directory, CLOCK_NAMESPACE=f"ended-by-{number.name}") as ticker:
@@ -339,6 +413,127 @@ def test_a_signal_ends_it_cleanly(broker: Broker, directory: Path, number: signa
     assert "stopped after" in last
     assert "published" in last
     assert "Traceback" not in ticker.output()
+
+
+def test_signals_that_do_not_end_it(broker: Broker, directory: Path) -> None:
+    """SIGUSR1 and SIGUSR2; and SIGHUP, if it was started with that ignored, as by nohup."""
+    with Ticker(broker.url, directory, CLOCK_NAMESPACE="not-ended") as ticker:
+        ticker.kill()
+        ticker.command = ["/bin/sh", "-c", 'trap "" HUP; exec "$0" "$@"', *ticker.command]
+        ticker.start()
+        ticker.wait_for_output("publishing the time")
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
+            ticker.signal(number)
+        time.sleep(0.2)
+        assert ticker.running
+        assert ticker.stop() == 0
+
+
+# Runs the ticker after some changes to what it finds.
+ALTERED = """
+import os, signal, socket, sys, time
+from django.core.management import execute_from_command_line
+os.environ["DJANGO_SETTINGS_MODULE"] = "tournament.settings"
+{changes}
+execute_from_command_line(["manage.py", "ticker"])
+"""
+
+
+def altered(changes: str, redis_url: str, directory: Path) -> Program:
+    """Return a ticker that finds something changed."""
+    command = [sys.executable, "-c", ALTERED.format(changes=changes)]
+    return Program("ticker", command, directory, {"REDIS_URL": redis_url, "CLOCK_NAMESPACE": "altered"})
+
+
+def test_a_signal_while_it_starts(broker: Broker, directory: Path) -> None:
+    """From the first moment in which the loop runs, it ends in good order."""
+    changes = """
+import channels.layers
+get_channel_layer = channels.layers.get_channel_layer
+def get_and_be_told_to_stop():
+    os.kill(os.getpid(), signal.SIGTERM)
+    return get_channel_layer()
+channels.layers.get_channel_layer = get_and_be_told_to_stop
+"""
+    with altered(changes, broker.url, directory) as ticker:
+        assert ticker.wait() == 0
+        assert "stopped after 0 ticks" in ticker.output()
+
+
+@pytest.mark.parametrize("nanoseconds", [-1, 2**63 - 1])
+def test_an_impossible_clock_ends_it(broker: Broker, directory: Path, nanoseconds: int) -> None:
+    """One line that says so, exit code 1, no traceback."""
+    with altered(f"time.time_ns = lambda: {nanoseconds}", broker.url, directory) as ticker:
+        assert ticker.wait() == 1
+        lines = [line for line in lines_of(ticker) if "stopped after" not in line]
+        assert len(lines) == 1, ticker.output()
+        assert "this host's clock shows" in lines[0]
+        assert "set it right" in lines[0]
+
+
+def test_a_clock_that_becomes_impossible_ends_it(broker: Broker, directory: Path) -> None:
+    """The lease is released, for another ticker may have a better clock."""
+    changes = """
+began, time_ns = time.monotonic(), time.time_ns
+time.time_ns = lambda: time_ns() if time.monotonic() < began + 2 else -1
+"""
+    with altered(changes, broker.url, directory) as ticker, redis.Redis(port=broker.port) as client:
+        ticker.wait_for_output("publishing the time")
+        assert ticker.wait() == 1
+        assert "set it right" in ticker.output()
+        assert "Traceback" not in ticker.output()
+        assert not client.exists("altered:lease")
+
+
+def test_a_clock_that_stands_still_does_not_keep_it_from_stopping(broker: Broker, directory: Path) -> None:
+    """It waits for the next tick, which does not come; the signal does."""
+    changes = """
+now = time.time_ns()
+time.time_ns = lambda: now
+"""
+    with altered(changes, broker.url, directory) as ticker:
+        ticker.wait_for_output("publishing the time")
+        ticker.signal(signal.SIGTERM)
+        assert ticker.wait(5) == 0
+
+
+def test_a_redis_that_hangs_does_not_keep_it_from_stopping(directory: Path) -> None:
+    """Whether it leads, or cannot even connect."""
+    with Broker(directory) as broker, Ticker(broker.url, directory) as leader:
+        leader.wait_for_output("publishing the time")
+        broker.signal(signal.SIGSTOP)
+        with Ticker(broker.url, directory) as other:
+            other.wait_for_output("Redis is away")
+            for ticker in (leader, other):
+                ticker.signal(signal.SIGTERM)
+                assert ticker.wait(5) == 0
+                assert "Traceback" not in ticker.output()
+
+
+def test_a_resolver_that_hangs_does_not_keep_it_from_stopping(directory: Path) -> None:
+    """No thread can be cancelled: it ends without waiting for that, and says so by its exit code."""
+    with altered("socket.getaddrinfo = lambda *_, **__: time.sleep(60)", "redis://elsewhere", directory) as ticker:
+        ticker.wait_for_output("Redis is away")
+        ticker.signal(signal.SIGTERM)
+        assert ticker.wait(6) == 1
+        assert "ending at once" in ticker.output()
+
+
+def test_hostile_messages_leave_the_standby_as_it_was(directory: Path) -> None:
+    """It is not deaf, does not ask for the lease all the time, and leads when it is its turn."""
+    with Broker(directory) as broker, Ticker(broker.url, directory) as leader, redis.Redis(port=broker.port) as client:
+        leader.wait_for_output("publishing the time")
+        with Ticker(broker.url, directory) as standby:
+            standby.wait_for_output("standing by")
+            for hostile in (b"\x91" * 1000 + b"\x01", b"\xff", b"", b"x" * 100_000):
+                client.publish(CHANNEL, hostile)
+                time.sleep(0.1)
+            wait_until(lambda: client.pubsub_numsub(CHANNEL)[0][1] == 1, "the standby listens")
+            client.config_resetstat()
+            time.sleep(1)
+            assert client.info("commandstats")["cmdstat_eval"]["calls"] <= 3 + 4 + 2  # renewals, looks; and some more
+            assert leader.stop() == 0
+            standby.wait_for_output("publishing the time", seconds=1)
 
 
 def test_redis_absent_at_the_start(directory: Path) -> None:
