@@ -5,7 +5,7 @@ from redis.exceptions import ConnectionError
 
 from clock.contract import Tick
 from clock.outage import Backoff, Outage
-from ticker.candidate import BLIND, Candidate
+from ticker.candidate import UNKEPT_SILENCE, Candidate
 from ticker.lease import Lease
 from ticker.standby import LAST_RESORT, UNHELD, Standby
 from ticker.ticker import LOOK
@@ -143,12 +143,23 @@ async def test_a_lease_that_is_missing_for_a_moment_is_left_alone() -> None:
 
 
 async def test_where_redis_keeps_no_lease_ticks_are_believed() -> None:
-    """It finds that out by its own lease, lets go, and does not look again for a minute."""
+    """It finds that out by its own lease, and lets go of it; after that, only silence makes it lead."""
     room = Room()
     room.lease.keeps = False
-    assert await room.leads_within(BLIND - 1, ticks=True) is None
+    assert await room.leads_within(60, ticks=True) is None
     assert (len(room.lease.asked), room.lease.released) == (1, 1)
-    assert await room.leads_within(0.1, ticks=False) is not None, "silence is its turn, there as well"
+    after = await room.leads_within(5, ticks=False)
+    assert after == pytest.approx(UNKEPT_SILENCE, abs=2 * LOOK)
+
+
+async def test_who_comes_to_a_redis_that_keeps_no_lease_listens_first() -> None:
+    """For as long as a leader would believe in its lease that stands still."""
+    room = Room()
+    room.lease.keeps = False
+    room.standby._listening_since = room.now
+    after = await room.leads_within(5, ticks=False)
+    assert after == pytest.approx(UNKEPT_SILENCE, abs=2 * LOOK)
+    assert room.lease.released == 1
 
 
 async def test_while_redis_is_away_attempts_are_spaced_out() -> None:

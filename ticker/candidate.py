@@ -5,6 +5,7 @@ from typing import Final
 
 from clock.outage import AWAY, Backoff, Outage
 from ticker.lease import Lease
+from ticker.lease_scripts import LEASE_MS
 from ticker.standby import Standby
 
 logger = logging.getLogger(__name__)
@@ -17,8 +18,9 @@ LONGEST_PAUSE: Final = 0.25
 # Seconds between two looks whether anybody holds the lease, while ticks come.
 LOOK_INTERVAL: Final = 0.3
 
-# Seconds without such looks where Redis keeps no lease: there they prove nothing.
-BLIND: Final = 60.0
+# Seconds of silence after which to lead where Redis is unable to keep a key from one command to the next. There the
+# lease is always free, which proves nothing. But a leader that is silent stops when its lease runs out, there as well.
+UNKEPT_SILENCE: Final = LEASE_MS / 1_000
 
 
 class Candidate:
@@ -40,7 +42,7 @@ class Candidate:
             return False
         try:
             if self._standby.is_its_turn():
-                if now < self._take_at:
+                if now < self._take_at or (not self._lease.is_kept and self._standby.silence < UNKEPT_SILENCE):
                     return False
                 taken = await self._take(now)
             else:
@@ -57,14 +59,16 @@ class Candidate:
         return taken
 
     async def _take(self, now: float) -> bool:
+        """Take the lease if it is free, and see whether Redis keeps it, unless it is known that it does not."""
         self._unheld_since = None
         heard = self._standby.last
-        taken = await self._lease.take(heard.term if heard else 0)
-        if taken:
-            self._pauses.reset()
-        else:
+        if not await self._lease.take(heard.term if heard else 0):
             self._take_at = now + min(self._pauses.pause(), self._lease.free_in)
-        return taken
+            return False
+        if not self._lease.is_kept or (await self._lease.extend() and self._lease.is_kept):
+            return True
+        await self._lease.release()
+        return False
 
     async def _look(self, now: float) -> bool:
         """See whether the ticks that come are a leader's; if nobody holds the lease for long, take it."""
@@ -75,13 +79,7 @@ class Candidate:
         if self._unheld_since is None:
             self._unheld_since = now
         unheld = now - self._unheld_since
-        if not self._standby.is_its_turn(unheld) or not await self._take(now):
+        if not self._lease.is_kept or not self._standby.is_its_turn(unheld) or not await self._take(now):
             return False
-        # The leader may be well, and Redis unable to keep a key from one command to the next: then it cannot keep the
-        # lease that was taken just now, either.
-        if await self._lease.extend() and self._lease.is_kept:
-            logger.warning("ticks come, but nobody has held the lease for %.1f s: taking over", unheld)
-            return True
-        await self._lease.release()
-        self._look_at = now + BLIND
-        return False
+        logger.warning("ticks come, but nobody has held the lease for %.1f s: taking over", unheld)
+        return True

@@ -47,7 +47,7 @@ class Lease:
     ) -> None:
         self.term = 0  # the highest that was held
         self.free_in = 0.0  # seconds until another's lease runs out, unless extended, as of the last attempt to take it
-        self.is_kept = True  # whether Redis still had it when it was last extended
+        self.is_kept = True  # whether Redis still has it after a while, as far as is known
         self._connect = connect
         self._redis: Redis | None = None
         self._keys = (f"{namespace}:lease", f"{namespace}:term")
@@ -73,7 +73,7 @@ class Lease:
         self.free_in = left / 1_000
         if not term:
             return False
-        self.term, self.is_kept = term, True
+        self.term = term
         self._count_from(asked_at)
         if foreign_lease:
             logger.warning("replaced %r, which no ticker has written: it must not be written to", self._keys[0])
@@ -85,7 +85,7 @@ class Lease:
         """Hold it for longer; or return False, and it is lost.
 
         If Redis has lost it, and nobody else has held it since, it is taken anew without a break, and `is_kept` is
-        False. The term rises with that, but not if the extension before has found the same.
+        False. The term rises with that, but not if it was False before.
         """
         asked_at = self._clock()
         self._renew_at = asked_at + RENEW_AFTER_NS
@@ -105,6 +105,7 @@ class Lease:
     async def is_held(self) -> bool:
         """Return whether any ticker holds it."""
         (held,) = await self._ask(LOOK)
+        self.is_kept = self.is_kept or bool(held)
         return bool(held)
 
     def give_up(self) -> None:

@@ -59,6 +59,7 @@ class Standby:
         self._wall = wall
         self._now = now
         self._heard_at = -LAST_RESORT  # a ticker that has just come need not wait
+        self._listening_since = -LAST_RESORT
         self._offsets: deque[float] = deque(maxlen=COMPARED)
         self._terms: deque[int] = deque(maxlen=COMPARED)
         self._was_off = False
@@ -68,6 +69,7 @@ class Standby:
         """Begin to listen, if it does not yet."""
         if not self.is_listening:
             self._terms.clear()
+            self._listening_since = self._now()
             self.supervisor.start("standby", self._listen)
 
     async def stop(self) -> None:
@@ -83,6 +85,11 @@ class Standby:
     def hears(self) -> bool:
         """Whether ticks come."""
         return self._now() - self._heard_at < SILENCE
+
+    @property
+    def silence(self) -> float:
+        """For how many seconds it has listened and heard nothing."""
+        return self._now() - max(self._heard_at, self._listening_since)
 
     def hears_above(self, term: int) -> bool:
         """Return whether somebody leads with a higher term, by what was heard since it began to listen."""
