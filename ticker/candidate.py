@@ -59,16 +59,12 @@ class Candidate:
         return taken
 
     async def _take(self, now: float) -> bool:
-        """Take the lease if it is free, and see whether Redis keeps it, unless it is known that it does not."""
         self._unheld_since = None
         heard = self._standby.last
-        if not await self._lease.take(heard.term if heard else 0):
+        taken = await self._lease.take(heard.term if heard else 0)
+        if not taken:
             self._take_at = now + min(self._pauses.pause(), self._lease.free_in)
-            return False
-        if not self._lease.is_kept or (await self._lease.extend() and self._lease.is_kept):
-            return True
-        await self._lease.release()
-        return False
+        return taken
 
     async def _look(self, now: float) -> bool:
         """See whether the ticks that come are a leader's; if nobody holds the lease for long, take it."""

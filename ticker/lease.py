@@ -67,7 +67,11 @@ class Lease:
         return self._clock() >= self._renew_at
 
     async def take(self, heard_term: int) -> bool:
-        """Take the lease, if nobody else holds it, with a term above all that are stored, held or credibly heard of."""
+        """Take the lease, if nobody else holds it, with a term above all that are stored, held or credibly heard of.
+
+        Redis may be unable to keep it until the next command. Where that is not known yet (`is_kept`), it is found out
+        now, and the lease is not taken: that it was free proved nothing.
+        """
         asked_at = self._clock()
         term, left, foreign_lease, foreign_term = await self._ask(TAKE, self.term, heard_term)
         self.free_in = left / 1_000
@@ -79,7 +83,10 @@ class Lease:
             logger.warning("replaced %r, which no ticker has written: it must not be written to", self._keys[0])
         if foreign_term:
             logger.warning("replaced %r, which held no valid term: now it is %d", self._keys[1], term)
-        return True
+        if not self.is_kept or (await self.extend() and self.is_kept):
+            return True
+        await self.release()
+        return False
 
     async def extend(self) -> bool:
         """Hold it for longer; or return False, and it is lost.
