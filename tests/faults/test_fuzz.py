@@ -4,10 +4,8 @@ Each input is made from its number alone, which is told where one fails: `Input.
 """
 
 import contextlib
-import os
 import random
 import re
-import resource
 import selectors
 import socket
 import struct
@@ -23,6 +21,7 @@ from bench.published import Published
 from bench.stack import Broker, Ticker, Worker, wait_until
 from bench.viewers import Viewer, connect
 from clock.contract import TICK_MS
+from tests.faults.proc import open_files, resident_mib, waited_s
 
 INPUTS: Final = 10_000
 WARM_UP: Final = 3_000  # inputs after which memory is what it will stay at
@@ -265,6 +264,10 @@ def run(inputs: range, worker: Worker, viewer: Viewer, published: Published) -> 
 
     The time in which the machine had no processor for the worker is no time for the clients either.
     """
+
+    def served() -> float:
+        return time.monotonic() - waited_s(worker.pid)
+
     clients: deque[Client] = deque()
     numbers = iter(inputs)
     with selectors.DefaultSelector() as selector:
@@ -279,7 +282,7 @@ def run(inputs: range, worker: Worker, viewer: Viewer, published: Published) -> 
                 if number is None:
                     more = False
                 else:
-                    clients.append(client := Client(number, worker.port, lambda: time.monotonic() - waited(worker)))
+                    clients.append(client := Client(number, worker.port, served))
                     selector.register(client.socket, selectors.EVENT_READ, client)
             for key, _ in selector.select(max(0.0, min(due - time.monotonic(), 0.01))):
                 key.data.read()
@@ -291,22 +294,6 @@ def run(inputs: range, worker: Worker, viewer: Viewer, published: Published) -> 
                     client.socket.close()
                     clients.remove(client)
                     yield client
-
-
-def memory(worker: Worker) -> float:
-    """Return how much memory a worker has, in MiB."""
-    pages = int(Path(f"/proc/{worker.pid}/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / (1 << 20)
-
-
-def open_files(worker: Worker) -> int:
-    """Return how many files a worker has open."""
-    return len(os.listdir(f"/proc/{worker.pid}/fd"))  # noqa: PTH208 - names do
-
-
-def waited(worker: Worker) -> float:
-    """Return for how many seconds a worker has waited for a processor (proc(5), schedstat: nanoseconds)."""
-    return int(Path(f"/proc/{worker.pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 @pytest.mark.timeout(180)
@@ -323,17 +310,17 @@ def test_fuzz(broker: Broker, ticker: Ticker, directory: Path, record_property: 
         worker.wait_for_ticks()
         published = Published(broker.port)
         viewer = connect(worker.port)
-        files_before, waited_before = open_files(worker), waited(worker)
+        files_before, waited_before = open_files(worker.pid), waited_s(worker.pid)
         clients = list(run(range(WARM_UP), worker, viewer, published))
-        memory_before = memory(worker)
+        memory_before = resident_mib(worker.pid)
         clients += run(range(WARM_UP, INPUTS), worker, viewer, published)
         failures = [client.report() for client in clients if client.failure]
         assert not failures, f"{len(failures)}, such as\n" + "\n".join(failures[:20])
-        wait_until(lambda: open_files(worker) <= files_before, "the files are closed", 5)
-        growth = memory(worker) - memory_before
+        wait_until(lambda: open_files(worker.pid) <= files_before, "the files are closed", 5)
+        growth = resident_mib(worker.pid) - memory_before
         due = published.count(viewer.times[0], viewer.times[-1] + 1)
         missed = due - len(viewer.times)
-        starved = (waited(worker) - waited_before) * 1000 / TICK_MS
+        starved = (waited_s(worker.pid) - waited_before) * 1000 / TICK_MS
         kinds = Counter(client.input.kind for client in clients)
         print(f"{kinds}, {growth:+.1f} MiB, {starved:.0f} ticks for want of a processor")
         record_property(
