@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.stack import Broker, Ticker, Worker, wait_until
+from tests.faults.aborted import client_hello
 from tests.faults.proc import open_files
 from tests.servers import Certificate
 from tournament.broker import free_port
@@ -24,8 +25,8 @@ DEADLINE = 2.0
 class TlsWorker(Worker):
     """A worker that also listens for TLS."""
 
-    def __init__(self, redis_url: str, directory: Path) -> None:
-        super().__init__(redis_url, directory)
+    def __init__(self, redis_url: str, directory: Path, **environment: str) -> None:
+        super().__init__(redis_url, directory, **environment)
         self.tls_port = free_port()
         own = Certificate(directory, "resets")
         self.certificate = own.certificate
@@ -41,15 +42,6 @@ def victim(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[TlsWorke
         yield worker
         assert worker.stop() == 0
         assert "Traceback" not in worker.output()
-
-
-def client_hello() -> bytes:
-    """Return the first message of a TLS handshake."""
-    outgoing = ssl.MemoryBIO()
-    tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
-    with pytest.raises(ssl.SSLWantReadError):
-        tls.do_handshake()
-    return outgoing.read()
 
 
 def request(worker: Worker, path: str, *headers: str) -> bytes:

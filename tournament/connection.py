@@ -66,6 +66,7 @@ class Connection(WebSocketProtocol):
         self._expected_pong: bytes | None = None
         self._control_frames = TokenBucket(self.max_control_frames)
         self._refused = False
+        self._cutting_off: Any = None  # the timer of a connection that is to end when all has been sent
         self.request: Any = None  # the handshake, once all of it has come
 
     # --- Opening and closing ---
@@ -289,7 +290,16 @@ class Connection(WebSocketProtocol):
 
     def _closeConnection(self, abort: bool = False) -> None:  # noqa: FBT001, FBT002, N802 - Autobahn's name
         super()._closeConnection(abort)
+        if not abort:
+            # A client that does not read what is still queued, or does not end its side of TLS, would hold it for ever.
+            self._cutting_off = self.factory.reactor.callLater(CLOSE_TIMEOUT, super()._closeConnection, True)
         self._update_place()
+
+    def connectionLost(self, reason: Any = None) -> None:  # noqa: N802 - Twisted's name
+        """Know that it is over."""
+        if self._cutting_off is not None and self._cutting_off.active():
+            self._cutting_off.cancel()
+        super().connectionLost(reason)
 
     # --- Seeing whether the client reads (see `Heartbeat`) ---
 

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from clock.contract import TICK_MS
 from tests.faults.records import MS, Frame, Record, Visit
@@ -119,3 +120,28 @@ def _count(visit: Visit, span: Span, record: Record) -> tuple[int, int, int]:
     due = len({(tick.step, tick.at) for tick in published})
     apart = min(due, len({tick.came for tick in published}))
     return due, apart, sum(begin <= frame.came < end for frame in visit.frames)
+
+
+def gap_beyond_the_machine(record: Record, visit: Visit, since: int, waits: Sequence[tuple[int, float]] = ()) -> float:
+    """Return the longest that a client was without frames, less what the subscriber was in that time; milliseconds.
+
+    What keeps ticker, Redis or the reader from running keeps the subscriber's ticks, too. So does what keeps the worker
+    from running, but nobody hears of that: `waits` are moments, and for how many seconds the worker had waited for a
+    processor by then.
+    """
+    came = [tick.came for tick in record.published]
+    silences = [(before, after) for before, after in pairwise(came) if after - before > 2 * TICK_MS * MS]
+    longest = 0.0
+    for gap, begin, end in visit.gaps():
+        if begin >= since and gap > longest:
+            own = max((after - before for before, after in silences if before < end and after > begin), default=0)
+            longest = max(longest, gap - own / MS - 1000 * _waited(waits, begin, end))
+    return longest
+
+
+def _waited(waits: Sequence[tuple[int, float]], begin: int, end: int) -> float:
+    if not waits:
+        return 0.0
+    first = max(0, bisect_left(waits, (begin, 0.0)) - 1)
+    last = min(len(waits) - 1, bisect_left(waits, (end, 0.0)))
+    return waits[last][1] - waits[first][1]

@@ -2,12 +2,12 @@
 
 import signal
 from collections.abc import Callable
-from itertools import pairwise, zip_longest
+from itertools import zip_longest
 
 import pytest
 
-from clock.contract import CLOSE_GOING_AWAY, TICK_MS
-from tests.faults.checker import OLDEST, SHARE, check
+from clock.contract import CLOSE_GOING_AWAY
+from tests.faults.checker import OLDEST, SHARE, check, gap_beyond_the_machine
 from tests.faults.conftest import Stack
 from tests.faults.recorder import Recorder
 from tests.faults.records import MS, Record, Visit
@@ -121,19 +121,4 @@ def longest_away(visits: list[Visit]) -> float:
             if after is None or not after.frames:
                 return float("inf")
             longest = max(longest, (after.frames[0].came - before.closed) / 1e9)
-    return longest
-
-
-def gap_beyond_the_machine(record: Record, visit: Visit, since: int) -> float:
-    """Return the longest that a client was without frames, less what the subscriber was in that time; milliseconds.
-
-    What keeps ticker, Redis or the reader from running keeps the subscriber's ticks, too.
-    """
-    came = [tick.came for tick in record.published]
-    silences = [(before, after) for before, after in pairwise(came) if after - before > 2 * TICK_MS * MS]
-    longest = 0.0
-    for gap, begin, end in visit.gaps():
-        if begin >= since and gap > longest:
-            own = max((after - before for before, after in silences if before < end and after > begin), default=0)
-            longest = max(longest, gap - own / MS)
     return longest
