@@ -192,7 +192,7 @@ class Connection:
         try:
             while data := self.socket.recv(1 << 16):
                 self._take(data)
-                if self.state == State.CLOSED:
+                if self.state in {State.SILENT, State.CLOSED}:
                     return
         except (BlockingIOError, ssl.SSLWantReadError):
             return

@@ -18,7 +18,7 @@ from tests.faults.aborted import STAGES, Connection, End, Plan, State, plans, tl
 from tests.faults.proc import open_files
 
 # Connections that are opened at once, so that the worker finds some of them ended already.
-BURST: Final = 25
+BURST: Final = 10
 
 # Seconds after its end in which a connection's descriptor is freed; and what a busy machine may add.
 DEADLINE: Final = 2.0

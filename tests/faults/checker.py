@@ -122,7 +122,9 @@ def _count(visit: Visit, span: Span, record: Record) -> tuple[int, int, int]:
     return due, apart, sum(begin <= frame.came < end for frame in visit.frames)
 
 
-def gap_beyond_the_machine(record: Record, visit: Visit, since: int, waits: Sequence[tuple[int, float]] = ()) -> float:
+def gap_beyond_the_machine(
+    record: Record, visit: Visit, since: int, until: int | None = None, waits: Sequence[tuple[int, float]] = ()
+) -> float:
     """Return the longest that a client was without frames, less what the subscriber was in that time; milliseconds.
 
     What keeps ticker, Redis or the reader from running keeps the subscriber's ticks, too. So does what keeps the worker
@@ -133,7 +135,7 @@ def gap_beyond_the_machine(record: Record, visit: Visit, since: int, waits: Sequ
     silences = [(before, after) for before, after in pairwise(came) if after - before > 2 * TICK_MS * MS]
     longest = 0.0
     for gap, begin, end in visit.gaps():
-        if begin >= since and gap > longest:
+        if begin >= since and (until is None or end <= until) and gap > longest:
             own = max((after - before for before, after in silences if before < end and after > begin), default=0)
             longest = max(longest, gap - own / MS - 1000 * _waited(waits, begin, end))
     return longest
