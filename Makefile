@@ -4,10 +4,11 @@ PYTHON ?= python3
 PORT ?= 8001
 BIND ?= 127.0.0.1
 SECONDS ?= 60
+MINUTES ?= 20
 run := .venv/bin/python
 
-.PHONY: help bench bench-full up test check audit format browser redis fault-tools faults punctuality compose-test \
-  translations requirements clean
+.PHONY: help bench bench-full up test check audit format browser redis fault-tools faults endurance punctuality \
+  compose-test translations requirements clean
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' Makefile
@@ -49,8 +50,11 @@ redis: .venv/.ready  ## Install a Redis with TLS and Sentinel for the tests, if 
 fault-tools: .venv/.ready redis  ## Install what the fault suite needs, if it is not there: HAProxy, libfaketime, a C compiler
 	@$(run) -m tests.faults.tools
 
-faults: .venv/.ready fault-tools  ## Break each part of a running clock, and judge how it comes back (10 minutes; FAULTS=--readme)
+faults: .venv/.ready fault-tools  ## Break each part of a running clock, and judge how it comes back (13 minutes; FAULTS=--readme)
 	$(run) -m tests.faults $(FAULTS)
+
+endurance: .venv/.ready  ## Have 300 viewers come and go for long, and see that nothing grows (MINUTES=20)
+	$(run) -m tests.endurance --minutes $(MINUTES)
 
 bench: .venv/.ready  ## Measure the worker beside a bare loop and its peers, and renew the README's figures (13 minutes)
 	$(run) -m bench $(BENCH)

@@ -108,10 +108,6 @@ class Relay:
             self.supervisor.start(RELAY, self._listen, vital=True)
             self.supervisor.start(COMPARISON, self._compare)
 
-    def down_for(self) -> float:
-        """Return for how many seconds the relay has not been running although it was started; 0 if it is well."""
-        return 0.0
-
     async def stop(self) -> None:
         """Stop listening and let go of Redis."""
         await self.supervisor.stop(RELAY, COMPARISON)

@@ -192,7 +192,8 @@ class Connection:
         try:
             while data := self.socket.recv(1 << 16):
                 self._take(data)
-                if self.state in {State.SILENT, State.CLOSED}:
+                # Of TLS there may be more here, of which the kernel does not tell.
+                if self.state in {State.SILENT, State.CLOSED} or not self.plan.stage.encrypted:
                     return
         except (BlockingIOError, ssl.SSLWantReadError):
             return

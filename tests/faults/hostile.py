@@ -13,6 +13,7 @@ from itertools import chain, count, islice
 from typing import Any, Final
 
 import msgpack
+from channels.layers import get_channel_layer
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
@@ -97,10 +98,18 @@ KNOWN: Final = (
 )
 
 
-def messages(number: int, is_tick: Callable[[bytes], bool]) -> list[bytes]:
-    """Return so many; `is_tick` says of a message whether the contract reads it as a tick."""
-    hostile = (message for message in _endlessly() if not is_tick(message))
-    return list(islice(hostile, number))
+def messages(number: int) -> list[bytes]:
+    """Return so many. Django must be set up: the channel layer says how messages are read."""
+    read = get_channel_layer().deserialize
+    return list(islice((message for message in _endlessly() if not _is_tick(message, read)), number))
+
+
+def _is_tick(message: bytes, read: Callable[[bytes], Any]) -> bool:
+    try:
+        Tick.from_message(read(message))
+    except Exception:  # noqa: BLE001 - whatever it raises, it is not taken for a tick
+        return False
+    return True
 
 
 def huge() -> list[bytes]:

@@ -106,7 +106,8 @@ def withstand(
     assert report["failed"] == 0, report["failures"]
     assert report["excess"] <= OWN_FILES
     assert left <= 0
-    assert growth.pop("objects") < max(count / 10, 500)
+    # What is first needed under attack comes to a thousand; a leak of one for each would be 10,000.
+    assert growth.pop("objects") < 2_000
     assert not any(by > 0 for by in growth.values()), growth
     assert check(recorder.record, [(begin, end)]) == []
     assert gap <= LARGEST_GAP

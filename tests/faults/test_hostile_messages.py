@@ -3,15 +3,12 @@
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from channels.layers import get_channel_layer
 
 from bench.stack import Program, Ticker, Worker
 from bench.subscriber import CHANNEL
-from clock.contract import Tick
 from tests.faults.checker import check, gap_beyond_the_machine
 from tests.faults.conftest import Stack
 from tests.faults.hostile import huge, messages
@@ -52,16 +49,7 @@ LOG_LINES = 20
 @pytest.mark.timeout(240)
 def test_hostile_messages(stack: Stack, recorder: Recorder, record_property: Measured) -> None:
     """The worker and the standby hear all of them."""
-    layer: Any = get_channel_layer()
-
-    def is_tick(message: bytes) -> bool:
-        try:
-            Tick.from_message(layer.deserialize(message))
-        except Exception:  # noqa: BLE001 - of what it may raise, the relay must take any
-            return False
-        return True
-
-    corpus = messages(MESSAGES, is_tick)
+    corpus = messages(MESSAGES)
     metrics = free_port()
     leader, worker = start(stack, metrics)
     programs = (*stack.tickers, worker)

@@ -1,0 +1,48 @@
+"""The endurance test: a clock under load for long, in which nothing may grow; prints a table, and exits by it.
+
+python -m tests.endurance [--minutes 20]
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import django
+
+from bench.machine import describe, in_words
+from bench.progress import Progress
+from bench.report import as_text
+from tests.endurance.judgement import Verdict
+
+HEADINGS = ("figure", "target", "measured", "")
+
+
+def main() -> int:
+    """Run it; return 0 if all is flat."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--minutes", type=float, default=20.0)
+    options = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tournament.settings")
+    django.setup()
+    from tests.endurance.soak import Soak  # noqa: PLC0415 - what it imports needs Django
+
+    with tempfile.TemporaryDirectory(prefix="clock-endurance-") as name:
+        soak = Soak(Path(name))
+        soak.run(options.minutes, Progress(options.minutes * 60).done)
+        verdicts, troubles = soak.verdicts(), soak.troubles()
+    print(f"On {in_words(describe())}:\n")
+    print(as_text(HEADINGS, [row(name, verdict) for name, verdict in verdicts]))
+    for trouble in troubles:
+        print(f"\n{trouble}")
+    return int(bool(troubles) or not all(verdict.is_flat for _, verdict in verdicts))
+
+
+def row(name: str, verdict: Verdict) -> list[str]:
+    """Return a row of the table."""
+    return [name, verdict.target, verdict.measured, "pass" if verdict.is_flat else "FAIL"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""The soak: a clock with a leader, a standby and a worker under load, and samples of what they use."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from redis import Redis
+
+from bench import accounting
+from bench.stack import Broker, Ticker, Worker
+from tests.endurance.judgement import CountLimit, MemoryLimit, Sample, Verdict, judge_count, judge_memory
+from tests.endurance.load import CHURN, Load
+from tests.faults.proc import open_files, resident_mib
+
+# Seconds between two samples; a soak of less than 20 minutes has as many.
+INTERVAL: Final = 10.0
+SAMPLES: Final = 120
+
+# Minutes that are not judged, for until then all grows to its size; of a soak of less than 20 minutes, a quarter.
+WARM_UP: Final = 5.0
+
+# A connection is let go of within 2 s of its end.
+LET_GO: Final = 2 * CHURN
+
+
+class Figure(NamedTuple):
+    """What is sampled, and what it may do."""
+
+    name: str
+    limit: MemoryLimit | CountLimit
+
+
+MEMORY: Final = MemoryLimit(slope=6, rise=16)
+FEW: Final = CountLimit(drift=1, most=4)  # for a moment, when one connection takes the place of another
+CONNECTIONS: Final = CountLimit(drift=5, most=LET_GO)
+
+# Counts are what there is beyond that at the start, and beyond the viewers that are there.
+FIGURES: Final = (
+    Figure("worker: private memory, MiB", MEMORY),
+    Figure("worker: resident memory, MiB", MEMORY),
+    Figure("worker: descriptors", CONNECTIONS),
+    Figure("worker: tasks", CONNECTIONS),
+    Figure("leader: private memory, MiB", MEMORY),
+    Figure("leader: descriptors", FEW),
+    Figure("standby: private memory, MiB", MEMORY),
+    Figure("standby: descriptors", FEW),
+    Figure("Redis clients", FEW),
+)
+
+
+class Soak:
+    """A clock under load. `run` takes the samples, `verdicts` judges them, `troubles` says what else went wrong."""
+
+    def __init__(self, directory: Path) -> None:
+        self.samples: list[tuple[float, list[float]]] = []  # seconds since the start, and a value for each figure
+        self._troubles: list[str] = []
+        self._broker = Broker(directory)
+        self._leader = Ticker(self._broker.url, directory)
+        self._standby = Ticker(self._broker.url, directory)
+        self._worker = Worker(self._broker.url, directory)
+        self._worker.command[-1] = "tests.faults.census:application"
+
+    def run(self, minutes: float, tell: Callable[[str], None]) -> None:
+        """Bear the load for so long; `tell` gets a line for each sample."""
+        with self._broker, self._leader:
+            self._leader.wait_for_output("publishing the time")
+            with self._standby, self._worker:
+                self._standby.wait_for_output("standing by")
+                self._worker.wait_for_ticks()
+                with self._redis() as redis:
+                    load = Load(self._worker.port, redis)
+                    try:
+                        self._sample_under(load, minutes, tell)
+                    finally:
+                        load.close()
+                    self._troubles = list(self._find_troubles(load))
+
+    def _sample_under(self, load: Load, minutes: float, tell: Callable[[str], None]) -> None:
+        for _ in range(3):
+            self._worker.get("/clock/")
+        idle = self._count(load)
+        interval = min(INTERVAL, minutes * 60 / SAMPLES)
+        begin = time.monotonic()
+        due = begin + interval
+        while (now := time.monotonic()) < begin + minutes * 60:
+            load.turn()
+            if now >= due:
+                due += interval
+                counted = self._count(load)
+                values = [
+                    value if isinstance(figure.limit, MemoryLimit) else value - at_first
+                    for figure, value, at_first in zip(FIGURES, counted, idle, strict=True)
+                ]
+                self.samples.append((now - begin, values))
+                words = ", ".join(f"{figure.name} {value:.6g}" for figure, value in zip(FIGURES, values, strict=True))
+                tell(f"{load.attack.live()} viewers, {load.pages} pages, {load.messages} messages; {words}")
+
+    def _count(self, load: Load) -> list[float]:
+        """Return the value of each figure, in the order of `FIGURES`; of connections, without the viewers'."""
+        # Asked without waiting for garbage to be collected, as nobody does that in a worker.
+        tasks = json.loads(self._worker.get("/census?as-it-is")[1])["tasks"]
+        viewers = load.attack.live()
+        worker, leader, standby = self._worker.pid, self._leader.pid, self._standby.pid
+        with self._redis() as redis:
+            clients = len(redis.client_list())
+        return [
+            private_mib(worker),
+            resident_mib(worker),
+            open_files(worker) - viewers,
+            tasks - viewers,
+            private_mib(leader),
+            open_files(leader),
+            private_mib(standby),
+            open_files(standby),
+            clients,
+        ]
+
+    def _redis(self) -> Redis:
+        return Redis(port=self._broker.port, socket_timeout=5)
+
+    def _find_troubles(self, load: Load) -> Iterator[str]:
+        yield from load.attack.failures[:10]
+        yield from load.page_failures[:10]
+        for program in (self._worker, self._leader, self._standby):
+            if not program.running:
+                yield f"a program has ended:\n{program.output()}"
+            if "Traceback" in program.output():
+                yield f"a program has stumbled:\n{program.output()[:5_000]}"
+
+    def verdicts(self) -> list[tuple[str, Verdict]]:
+        """Judge each figure by what came after the warm-up."""
+        begin = self.samples[0][0] + min(60 * WARM_UP, (self.samples[-1][0] - self.samples[0][0]) / 4)
+        found = []
+        for place, (name, limit) in enumerate(FIGURES):
+            samples: list[Sample] = [(moment, values[place]) for moment, values in self.samples if moment >= begin]
+            judged = judge_memory(samples, limit) if isinstance(limit, MemoryLimit) else judge_count(samples, limit)
+            found.append((name, judged))
+        return found
+
+    def troubles(self) -> list[str]:
+        """Return what went wrong beside what is sampled, one line each."""
+        return self._troubles
+
+
+def private_mib(pid: int) -> float:
+    """Return the memory that a process has to itself, in MiB."""
+    return accounting.private_bytes([pid]) / (1 << 20)
