@@ -8,6 +8,7 @@ from django.conf import settings
 
 from clock.admission import Admission
 from clock.relay import Relay
+from clock.tasks import Supervisor, end_process
 
 
 class ClockConfig(AppConfig):
@@ -18,7 +19,7 @@ class ClockConfig(AppConfig):
 
     def ready(self) -> None:
         """Make this process's relay; it starts with the server, or with the first request."""
-        self.relay = Relay(get_channel_layer)
+        self.relay = Relay(get_channel_layer, supervisor=Supervisor(end_process))
 
     @cached_property
     def admission(self) -> Admission:

@@ -8,13 +8,17 @@ import signal
 from typing import Any
 
 from clock.apps import start_relay, worker_relay
+from clock.status import server_status
 
 
-async def lifespan(_scope: Any, receive: Any, send: Any) -> None:
+async def lifespan(scope: Any, receive: Any, send: Any) -> None:
     """Serve the lifespan of one server."""
     await receive()
-    start_relay()
     relay = worker_relay()
+    status = server_status(scope)
+    if status is not None:
+        relay.supervisor.give_up = status.give_up
+    start_relay()
     # A process that was stopped in the middle of a round must not go on with a frame that is old by now.
     signal.signal(signal.SIGCONT, lambda *_: relay.fan_out.look_up())
     await send({"type": "lifespan.startup.complete"})

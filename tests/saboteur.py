@@ -4,15 +4,15 @@ import asyncio
 import json
 from typing import Any
 
-from clock.status import server_status
+from clock.apps import worker_relay
 from tournament.asgi import application as clock
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
     """Answer what is below, and leave all else to the clock.
 
-    `/cancel/NAME` cancels the background task of that name, `/fail` raises, `/give-up` tells the server that all is
-    lost, and `/tasks` counts the tasks of each name.
+    `/cancel/NAME` cancels the background task of that name, `/fail` raises, `/give-up` has the relay's supervisor
+    give up, and `/tasks` counts the tasks of each name.
     """
     if scope["type"] != "http":
         await clock(scope, receive, send)
@@ -26,9 +26,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         case ["fail"]:
             raise ZeroDivisionError
         case ["give-up"]:
-            status = server_status(scope)
-            assert status is not None
-            status.give_up("a test says so")
+            worker_relay().supervisor.give_up("a test says so")
         case ["tasks"]:
             names = [task.get_name() for task in asyncio.all_tasks()]
             answer = json.dumps({name: names.count(name) for name in names if not name.startswith("Task-")}).encode()

@@ -73,7 +73,7 @@ def test_a_flat_count() -> None:
 
 def test_a_count_that_grows() -> None:
     """One descriptor a minute is a leak."""
-    assert not judge_count(samples(lambda minute: int(minute), noise=1), COUNT).is_flat
+    assert not judge_count(samples(int, noise=1), COUNT).is_flat
 
 
 def test_a_count_that_is_too_high() -> None:

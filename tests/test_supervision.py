@@ -16,9 +16,10 @@ from bench.viewers import connect as watch_from
 AT_ONCE = {"CLOCK_DRAIN_NOTICE": "0", "CLOCK_DRAIN_SPREAD": "0"}
 
 
-def saboteur(broker: Broker, directory: Path, **environment: str) -> Worker:
+def saboteur(broker: Broker, directory: Path, *, plain: bool = False, **environment: str) -> Worker:
     """Return a worker that does itself harm when it is asked to."""
-    worker = Worker(broker.url, directory, **{**AT_ONCE, "CLOCK_TIME_ZONE": "Asia/Kathmandu", **environment})
+    environment = {**AT_ONCE, "CLOCK_TIME_ZONE": "Asia/Kathmandu", **environment}
+    worker = Worker(broker.url, directory, plain=plain, **environment)
     worker.command[-1] = "tests.saboteur:application"
     return worker
 
@@ -88,3 +89,13 @@ def test_a_worker_that_gives_up(worker: Worker) -> None:
                 viewer.recv(timeout=5)
     assert worker.wait() == 1
     assert "a test says so: ending this worker" in worker.output()
+
+
+def test_plain_daphne_that_gives_up(broker: Broker, ticker: Ticker, directory: Path) -> None:
+    """It knows no drain, but it ends, and its exit code is not 0 either."""
+    assert ticker.running
+    with saboteur(broker, directory, plain=True) as worker:
+        worker.wait_for_ticks()
+        worker.get("/give-up")
+        assert worker.wait() == 1
+        assert "a test says so: ending this process" in worker.output()
