@@ -172,6 +172,8 @@ class Worker(Program):
 def _prepare(owner: int, cores: set[int] | None) -> None:
     """Prepare a process before its program is loaded, so that all its threads are bound as it is."""
     die_with(owner, signal.SIGKILL)
+    for number in (signal.SIGINT, signal.SIGQUIT):  # which a shell has its background jobs ignore
+        signal.signal(number, signal.SIG_DFL)
     if cores is not None:
         os.sched_setaffinity(0, cores)
 

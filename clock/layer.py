@@ -37,6 +37,9 @@ MAX_MESSAGE: Final = 4_096
 # Bytes from Redis that are no whole reply yet. With more than that, somebody publishes what cannot be a message.
 MAX_UNPARSED: Final = 65_536
 
+# Seconds after a message that another layer cannot read: a flood of these must not keep the event loop busy.
+UNREADABLE_PAUSE: Final = 0.001
+
 # The name of the serializer below.
 FLAT_MAPS: Final = "clock.flat_maps"
 
@@ -60,7 +63,7 @@ async def hear(layer: Any, group: str, take: Take, drop: Drop = lambda: None) ->
             except Exception as error:  # noqa: BLE001 - whatever another layer makes of what anyone may publish
                 logger.debug("dropped what cannot be read: %s", type(error).__name__)
                 drop()
-                await asyncio.sleep(0)  # a flood of these must not keep the event loop
+                await asyncio.sleep(UNREADABLE_PAUSE)
             else:
                 take([message])
     finally:

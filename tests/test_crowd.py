@@ -100,7 +100,7 @@ def test_another_server_serves_as_well(broker: Broker, ticker: Ticker, directory
         fast, slow = viewers[-2:]
         assert len(fast.times) > 150
         assert 10 < len(slow.times) < 40
-        assert set(slow.times) <= set(fast.times) | set(slow.times[:1])
+        assert set(slow.times[1:-1]) <= set(fast.times)  # at either end one may come to one of them alone
         assert fast.times == sorted(set(fast.times))
         close(viewers)
         assert "Traceback" not in program.output()
