@@ -36,7 +36,9 @@ class Transport(StringTransport):
 class Line:
     """A connection with its transport, and the requests that came through."""
 
-    def __init__(self, *, request_timeout: float | None = 10, idle_timeout: float | None = 30) -> None:
+    def __init__(
+        self, *, request_timeout: float | None = 10, idle_timeout: float | None = 30, max_header_size: int = 1_000
+    ) -> None:
         self.clock = Clock()
         self.requests: list[Request] = []
         keep = self.requests.append
@@ -49,7 +51,7 @@ class Line:
                 keep(self)
 
         self.connection = HttpConnection(
-            request_timeout=request_timeout, idle_timeout=idle_timeout, max_header_size=1_000
+            request_timeout=request_timeout, idle_timeout=idle_timeout, max_header_size=max_header_size
         )
         self.connection.requestFactory = Kept
         self.connection.callLater = self.clock.callLater
@@ -185,6 +187,14 @@ def test_what_is_refused(more: bytes, status: int | None) -> None:
         assert line.transport.value().count(b"HTTP/1.1 ") == 1
         line.clock.advance(LAST_WORDS)
         assert line.transport.aborted
+
+
+@pytest.mark.parametrize("digits", [101, 5_000])
+def test_a_length_that_no_number_has(digits: int) -> None:
+    """Is too large, and no error: Python reads numbers of up to 4,300 digits."""
+    line = Line(max_header_size=16_384)
+    line.send(GET + b"Content-Length: " + b"9" * digits + b"\r\n\r\n")
+    assert line.status == 413
 
 
 @pytest.mark.parametrize("value", [b"/board", b"\xe4", b""])

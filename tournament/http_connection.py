@@ -19,6 +19,9 @@ LAST_WORDS: Final = 0.8
 # Bytes of a header's name. Twisted keeps the first 10,000 names that it meets for ever, however long they are.
 LONGEST_NAME: Final = 100
 
+# Digits of a Content-Length. Python refuses to read a number of more than 4,300, and Twisted does not expect that.
+LONGEST_LENGTH: Final = 100
+
 # A request's target in absolute form, as for a proxy: RFC 9112, section 3.2.2. Its host, and its path and query.
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?#@]+)((?:[/?].*)?)", re.IGNORECASE)
 
@@ -89,8 +92,12 @@ class HttpConnection(HTTPChannel):
         if line.find(b":") > LONGEST_NAME:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             return False
-        if line.partition(b":")[0].lower() == ROOT_PATH_HEADER:
+        name, _, value = line.partition(b":")
+        if name.lower() == ROOT_PATH_HEADER:
             return True  # dropped: a client has no say in that
+        if name.lower() == b"content-length" and len(value) > LONGEST_LENGTH:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return False
         return bool(super().headerReceived(line))
 
     def rawDataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
