@@ -22,7 +22,7 @@ CHURN: Final = 30
 # Seconds between two page loads, between two hostile messages, and between two that are huge.
 PAGE_INTERVAL: Final = 1.0
 HOSTILE_INTERVAL: Final = 0.2
-HUGE_INTERVAL: Final = 60.0
+HUGE_INTERVAL: Final = 5.0
 
 # How a viewer ends: all equally often.
 ENDS: Final = (

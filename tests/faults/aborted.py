@@ -214,7 +214,7 @@ class Connection:
                     self._fail("refused")
                 elif self.plan.stay:
                     self._enter(State.STAYING)
-                    self._answer = b""
+                    self._answer_pings(b"")  # one may have come before the first frame
                 else:
                     self.end()
         elif self.state == State.STAYING:
