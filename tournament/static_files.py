@@ -33,7 +33,7 @@ _IMMUTABLE: Final = b"max-age=31536000, public, immutable"
 _REVALIDATED: Final = b"no-cache"
 _NOT_KEPT: Final = b"no-store"
 
-# No Referrer-Policy: what these files load is from here, and a page has thirty of them.
+# No Referrer-Policy: what these files load is from here, and a page asks for two dozen of them.
 _SAFETY: Final = [(b"x-content-type-options", b"nosniff")]
 
 # Browsers of one make send one and the same header.
