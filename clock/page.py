@@ -6,7 +6,7 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
-from clock.routing import Application, own_host
+from clock.routing import ALLOW, Application, refusal
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +43,8 @@ def page(get: Callable[[Any], Answer], *, any_host: bool = False) -> Application
 
     @wraps(get)
     async def application(scope: Any, _receive: Any, send: Any) -> None:
-        if not any_host and own_host(scope["headers"]) is None:
-            answer = Answer(HTTPStatus.BAD_REQUEST, b"")
-        elif scope["method"] not in {"GET", "HEAD"}:
-            answer = Answer(HTTPStatus.METHOD_NOT_ALLOWED, b"")
-        else:
-            answer = answer_get(scope)
+        refused = refusal(scope, any_host=any_host)
+        answer = Answer(refused, b"") if refused else answer_get(scope)
         headers = [
             (b"content-type", answer.content_type),
             (b"content-length", b"%d" % len(answer.body)),
@@ -56,7 +52,7 @@ def page(get: Callable[[Any], Answer], *, any_host: bool = False) -> Application
             *answer.headers,
         ]
         if answer.status == HTTPStatus.METHOD_NOT_ALLOWED:
-            headers.append((b"allow", b"GET, HEAD"))
+            headers.append(ALLOW)
         await send({"type": "http.response.start", "status": int(answer.status), "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 

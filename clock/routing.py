@@ -18,6 +18,9 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 # What stands for itself in a path, beside letters and digits: RFC 3986, section 3.3.
 _PLAIN: Final = "/-._~!$&'()*+,;=:@"
 
+# The header of an answer with 405: which methods there are.
+ALLOW: Final = (b"allow", b"GET, HEAD")
+
 
 class ProtocolRouter:
     """An ASGI application that hands a connection to the application of its protocol.
@@ -89,6 +92,24 @@ class StreamRouter:
             await served
 
 
+def refusal(scope: Any, *, any_host: bool = False) -> HTTPStatus | None:
+    """Return the status that refuses a request; None for a GET or a HEAD to one of `DJANGO_ALLOWED_HOSTS`.
+
+    With `any_host` its Host may be any. To 405 belongs the header `ALLOW`.
+    """
+    if not any_host and own_host(scope["headers"]) is None:
+        return HTTPStatus.BAD_REQUEST
+    if scope["method"] not in {"GET", "HEAD"}:
+        return HTTPStatus.METHOD_NOT_ALLOWED
+    return None
+
+
+def path_below_root(scope: Any) -> str:
+    """Return the path of a request below `--root-path`."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
 def own_host(headers: Headers) -> tuple[str, str] | None:
     """Return the domain and port of a request's Host, or None if it is not among `DJANGO_ALLOWED_HOSTS`."""
     hosts = _values(headers, b"host")
@@ -119,11 +140,10 @@ def _path(scope: Any) -> str | None:
 
     A load balancer has its rules for a path as it is sent, and here it comes decoded. So one path has one spelling.
     """
-    path: str = scope["path"]
     sent: bytes | None = scope.get("raw_path")  # not every server has it
-    if sent is not None and sent != quote(path, safe=_PLAIN).encode():
+    if sent is not None and sent != quote(scope["path"], safe=_PLAIN).encode():
         return None
-    return path.removeprefix(scope.get("root_path", ""))
+    return path_below_root(scope)
 
 
 def _has_one_host(scope: Any) -> bool:

@@ -11,8 +11,6 @@ from typing import Any, Final
 
 from twisted.web.http import HTTPChannel
 
-from tournament.web_request import ROOT_PATH_HEADER
-
 # Seconds that a client has for reading why it is refused, before it is cut off.
 LAST_WORDS: Final = 0.8
 
@@ -93,8 +91,6 @@ class HttpConnection(HTTPChannel):
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             return False
         name, _, value = line.partition(b":")
-        if name.lower() == ROOT_PATH_HEADER:
-            return True  # dropped: a client has no say in that
         if name.lower() == b"content-length" and len(value) > LONGEST_LENGTH:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return False

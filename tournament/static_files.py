@@ -22,7 +22,7 @@ from django.utils.http import parse_etags
 from servestatic.media_types import MediaTypes
 from servestatic.utils import parse_accept_encoding
 
-from clock.routing import Application, own_host
+from clock.routing import ALLOW, Application, path_below_root, refusal
 from tournament.static_build import HashedFiles, sources
 
 _HASHED: Final = re.compile(r"(.+)\.[0-9a-f]{12}(\.[^./]+)")
@@ -65,7 +65,7 @@ class StaticFiles:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = path_below_root(scope)
         if not path.startswith(self._prefix):
             await self._otherwise(scope, receive, send)
             return
@@ -108,10 +108,9 @@ def _media_type(name: str) -> bytes:
 
 def _answer(scope: Any, found: _Found | None) -> tuple[HTTPStatus, list[tuple[bytes, bytes]], bytes]:
     """Return the status, headers and body of the answer to one request."""
-    if own_host(scope["headers"]) is None:
-        return HTTPStatus.BAD_REQUEST, [(b"content-length", b"0")], b""
-    if scope["method"] not in {"GET", "HEAD"}:
-        return HTTPStatus.METHOD_NOT_ALLOWED, [(b"allow", b"GET, HEAD"), (b"content-length", b"0")], b""
+    if refused := refusal(scope):
+        more = [ALLOW] if refused == HTTPStatus.METHOD_NOT_ALLOWED else []
+        return refused, [*more, (b"content-length", b"0")], b""
     if found is None:
         return HTTPStatus.NOT_FOUND, [(b"cache-control", _NOT_KEPT), (b"content-length", b"0")], b""
     file, given = found.file, dict(scope["headers"])
