@@ -50,7 +50,7 @@ redis: .venv/.ready  ## Install a Redis with TLS and Sentinel for the tests, if 
 fault-tools: .venv/.ready redis  ## Install what the fault suite needs, if it is not there: HAProxy, libfaketime, a C compiler
 	@$(run) -m tests.faults.tools
 
-faults: .venv/.ready fault-tools  ## Break each part of a running clock, and judge how it comes back (13 minutes; FAULTS=--readme)
+faults: .venv/.ready fault-tools  ## Break each part of a running clock, and judge how it comes back (11 minutes; FAULTS=--readme)
 	$(run) -m tests.faults $(FAULTS)
 
 endurance: .venv/.ready  ## Have 300 viewers come and go for long, and see that nothing grows (MINUTES=20)
