@@ -10,7 +10,7 @@ COPY tournament /app/tournament
 COPY clock /app/clock
 COPY ticker /app/ticker
 WORKDIR /app
-RUN /venv/bin/python -m tournament.static_build && /venv/bin/python -m compileall -q /app
+RUN /venv/bin/python -m tournament.static_files.build && /venv/bin/python -m compileall -q /app
 
 FROM python:3.13-slim-bookworm
 ENV PATH=/venv/bin:$PATH \

@@ -35,17 +35,17 @@ check: .venv/.ready  ## Lint and check types
 	$(run) -m mypy
 
 audit: .venv/.ready  ## Look for known vulnerabilities in what the service installs, if that can be asked
-	$(run) -m tests.audit
+	$(run) -m tests.project.audit
 
 format: .venv/.ready  ## Format the code
 	$(run) -m ruff check --fix --select I .
 	$(run) -m ruff format .
 
 browser: .venv/.ready  ## Install a Chromium for the tests, and a display for it, if there is none
-	@$(run) -m tests.browser
+	@$(run) -m testbed.browser
 
 redis: .venv/.ready  ## Install a Redis with TLS and Sentinel for the tests, if there is none
-	@$(run) -m tests.servers
+	@$(run) -m testbed.redis_servers
 
 fault-tools: .venv/.ready redis  ## Install what the fault suite needs, if it is not there: HAProxy, libfaketime, a C compiler
 	@$(run) -m tests.faults.tools

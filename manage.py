@@ -5,7 +5,7 @@ import os
 import sys
 
 if __name__ == "__main__" and sys.argv[1:2] == ["ticker"]:
-    from tournament.signals import exit_on_signals
+    from clock.process.signals import exit_on_signals
 
     exit_on_signals()  # before the imports, which take a while
 

@@ -19,12 +19,12 @@ from bench import figures, machine, report
 from bench.load import LoadError, compiled
 from bench.measurement import Measurement
 from bench.plan import Step, make_plan
-from bench.progress import Progress
-from bench.published import Published
 from bench.scenarios import SCENARIOS, Trial
-from bench.stack import ROOT, Broker, Ticker
 from bench.subjects import SUBJECTS, Stage
 from bench.targets import FAIL, INVALID, TARGETS, Verdict, judge
+from testbed.processes import ROOT, Broker, Ticker
+from testbed.progress import Progress
+from testbed.published import Published
 
 TITLES = {subject.name: subject.title for subject in SUBJECTS}
 

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.stack import ROOT
+from testbed.processes import ROOT
 
 DEPLOYED = ROOT / "deploy" / "haproxy.cfg"
 

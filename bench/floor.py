@@ -17,7 +17,7 @@ import socket
 import sys
 from collections.abc import Callable
 
-from bench.subscriber import CHANNEL
+from testbed.subscriber import CHANNEL
 
 # RFC 6455, section 1.3: what a server appends to the client's key before it hashes it.
 MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

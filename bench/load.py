@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench.floor import accept_key
-from bench.stack import ROOT
-from tournament.up import die_with
+from testbed.processes import ROOT
+from tournament.up.part import die_with
 
 SOURCE = Path(__file__).with_name("load.c")
 

@@ -16,7 +16,7 @@ from typing import Any
 from picows import WSError, ws_connect
 
 from bench.picows_client import Client, Tally, Window, next_tick, wall_ms
-from bench.subscriber import percentile
+from testbed.subscriber import percentile
 
 GRACE = 0.3  # seconds: what was told before the end of a window may still come for so long
 CLIENT_LIMIT = 30.0  # seconds for one client to get in, and for all of them

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.load import compiled
 from bench.peers.programs import NPM_PACKAGES
-from tournament.broker import find_broker
+from tournament.up.broker import find_broker
 
 
 def describe() -> dict[str, str | int]:

@@ -13,9 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.stack import Broker, Program, Ticker
-from bench.subscriber import CHANNEL, Subscriber, percentile
 from clock.contract import TICK_MS
+from testbed.processes import Broker, Program, Ticker
+from testbed.subscriber import CHANNEL, Subscriber, percentile
 
 BARE_CHANNEL = "bare"
 

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Self
 
-from bench.accounting import cpu_ns, family, private_bytes
 from bench.load import Entry, Load
 from bench.measurement import Measurement
-from bench.published import Published
-from bench.stalled import Stalled
 from bench.subjects import Stage, Subject
+from testbed.accounting import cpu_ns, family, private_bytes
+from testbed.published import Published
+from testbed.stalled import Stalled
 
 # What a page asks on start: this many calls of /clock/now.
 PAGE_CALLS = 5

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bench.balancer import balancer_command, balancer_missing
 from bench.peers import programs as peers
-from bench.stack import Broker, Program, Worker, takes_connections, wait_until
-from tournament.broker import free_port
+from testbed.processes import Broker, Program, Worker, takes_connections, wait_until
+from tournament.up.broker import free_port
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from django.views.decorators.http import require_safe
 from servestatic.utils import parse_accept_encoding
 
 from clock.contract import DEFAULT_RATE, RATES
-from clock.version import page_version
-from clock.words import SCRIPT_WORDS, WORDS
+from clock.page_version import page_version
+from clock.texts import SCRIPT_WORDS, WORDS
 
 
 class _Utf8Encoder(DjangoJSONEncoder):

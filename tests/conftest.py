@@ -8,37 +8,37 @@ from pathlib import Path
 
 import pytest
 from channels.layers import InMemoryChannelLayer
-from django.apps import apps
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from bench.stack import Broker, Program, Ticker, Worker
+from clock.asgi import Viewer, Write
+from clock.broadcast.relay import Relay
+from clock.broadcast.worker import this_worker
 from clock.contract import text_of
-from clock.fanout import Member, Write
-from clock.relay import Relay
-from tests.browser import ADVICE, find_chromium
+from testbed.browser import ADVICE, find_chromium
+from testbed.processes import Broker, Program, Ticker, Worker
 
 DATE = {"locale": "en-GB", "timezone_id": "America/New_York"}  # neither of them the clock's
 
 
 class Client:
-    """A member of a fan-out that keeps what it gets."""
+    """A viewer of a fan-out that keeps what it gets."""
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
         self.rests: list[bytes] = []
         self.errors: list[OSError] = []
         self.on_write: Callable[[], None] = lambda: None
-        self._place: Callable[[Member, Write], None] | None = None
+        self._set_writer: Callable[[Viewer, Write], None] | None = None
 
-    def take_place(self, place: Callable[[Member, Write], None]) -> None:
+    def bind_writer(self, set_writer: Callable[[Viewer, Write], None]) -> None:
         """Have frames written here."""
-        self._place = place
+        self._set_writer = set_writer
         self.write_by(self.write)
 
     def write_by(self, write: Write) -> None:
         """Have them written by another function from now on."""
-        assert self._place is not None
-        self._place(self, write)
+        assert self._set_writer is not None
+        self._set_writer(self, write)
 
     def write(self, frame: bytes) -> int:
         """Take a frame."""
@@ -46,7 +46,7 @@ class Client:
         self.frames.append(frame)
         return len(frame)
 
-    def finish(self, rest: bytes) -> None:
+    def send_rest(self, rest: bytes) -> None:
         """Keep what was not taken."""
         self.rests.append(rest)
 
@@ -69,11 +69,10 @@ def layer() -> InMemoryChannelLayer:
 @pytest.fixture
 async def relay(layer: InMemoryChannelLayer) -> AsyncIterator[Relay]:
     """This process's relay, on the layer in memory; it is started by whoever needs it."""
-    config = apps.get_app_config("clock")
-    own, config.relay = config.relay, Relay(lambda: layer)
-    yield config.relay
-    await config.relay.stop()
-    config.relay = own
+    own, this_worker.relay = this_worker.relay, Relay(lambda: layer)
+    yield this_worker.relay
+    await this_worker.relay.stop()
+    this_worker.relay = own
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,8 @@
 import logging
 from typing import Final
 
-from clock.outage import AWAY, Backoff, Outage
+from clock.process.backoff import Backoff
+from clock.redis.outage import UNAVAILABLE, Outage
 from ticker.lease import Lease
 from ticker.lease_scripts import LEASE_MS
 from ticker.standby import Standby
@@ -51,11 +52,11 @@ class Candidate:
                 if now < self._look_at:
                     return False
                 taken = await self._look(now)
-        except AWAY as error:
+        except UNAVAILABLE as error:
             self._unheld_since = None
-            self._outage.meet(error)
+            self._outage.record_failure(error)
             return False
-        self._outage.end()
+        self._outage.record_success()
         return taken
 
     async def _take(self, now: float) -> bool:

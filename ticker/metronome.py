@@ -145,7 +145,7 @@ class Metronome:
         self._last = due
         return due // 1_000_000
 
-    def excuse(self) -> int:
+    def discount(self) -> int:
         """Leave out the ticks that were due before the newest boundary, and return how many they are.
 
         They do not count as skipped: this is for a caller who knows what has kept it.

@@ -7,9 +7,9 @@ import asyncio
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from clock.comparison import RedisClock
 from clock.contract import GROUP, Tick, format_frame
-from clock.outage import AWAY, Outage
+from clock.redis.comparison import RedisClock
+from clock.redis.outage import UNAVAILABLE, Outage
 from ticker.host_clock import HostClock
 
 # Seconds that Redis may take for one tick. It is worth nothing after 10 ms, but a slow answer is no reason to hang up.
@@ -36,7 +36,7 @@ class Publisher:
         self._host_clock = host_clock
         self._doubtful = False
 
-    async def rehearse(self) -> None:
+    async def warm_up(self) -> None:
         """Go through the motions. The first time that connects, which takes as long as several ticks."""
         self._host_clock.look()
         if self._doubtful:
@@ -54,10 +54,10 @@ class Publisher:
         if not self.outage.may_try() or not await self._send(GROUP, tick.message()):
             return False
         self.last = tick
-        self.outage.end()
+        self.outage.record_success()
         return True
 
-    def doubt(self) -> None:
+    def reconnect_before_next(self) -> None:
         """Connect anew before the next tick: a server that is the master no longer takes PUBLISH without a word."""
         self._doubtful = True
 
@@ -69,7 +69,7 @@ class Publisher:
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._layer.group_send(group, message)
-        except AWAY as error:
-            self.outage.meet(error)
+        except UNAVAILABLE as error:
+            self.outage.record_failure(error)
             return False
         return True

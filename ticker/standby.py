@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from clock.contract import GROUP, BrokenContract, Tick
-from clock.layer import hear
-from clock.outage import AWAY, Backoff
-from clock.tasks import Supervisor
+from clock.process.backoff import Backoff
+from clock.process.supervisor import Supervisor
+from clock.redis.layer import hear
+from clock.redis.outage import UNAVAILABLE
 from ticker.lease_scripts import NEAR
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 SILENCE: Final = 0.05
 
 # Seconds of silence after which a standby whose clock is off leads all the same: a wrong time, for nobody has a better.
-# It is also when the workers take a tick of any term and time (see clock/relay.py).
+# It is also when the workers take a tick of any term and time (see clock/broadcast/relay.py).
 LAST_RESORT: Final = 3.0
 
 # Seconds for which nobody has held the lease, after which it is a standby's turn although ticks come: they are not the
@@ -144,7 +145,7 @@ class Standby:
             heard_at = self._heard_at
             try:
                 await hear(self._layer, GROUP, self.take)
-            except AWAY as error:
+            except UNAVAILABLE as error:
                 logger.debug("cannot listen: %r", error)
             if self._heard_at != heard_at:
                 backoff.reset()

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from redis.exceptions import OutOfMemoryError
 
-from clock.outage import AWAY
+from clock.redis.outage import UNAVAILABLE
 from ticker.candidate import Candidate
 from ticker.lease import Lease
 from ticker.metronome import Metronome
@@ -120,8 +120,8 @@ class Ticker:
 
     async def _lead(self) -> None:
         """Publish the time for as long as the lease is valid."""
-        self._publisher.doubt()
-        await self._publisher.rehearse()
+        self._publisher.reconnect_before_next()
+        await self._publisher.warm_up()
         self._begin()
         logger.info("publishing the time, in %s (term %d)", self._publisher.zone.key, self._lease.term)
         while not self._stopping.is_set() and self._lease.is_valid():
@@ -155,8 +155,8 @@ class Ticker:
     async def tick_once(self) -> None:
         """Wait for one tick and publish it; or leave it, while Redis is away or if the lease has run out meanwhile."""
         if await self._metronome.approach():
-            await self._publisher.rehearse()
-            self.unpublished += self._metronome.excuse()
+            await self._publisher.warm_up()
+            self.unpublished += self._metronome.discount()
         at = await self._metronome.tick()
         if not self._lease.is_valid():
             return
@@ -164,7 +164,7 @@ class Ticker:
             self.published += 1
         else:
             self.unpublished += 1
-        self.unpublished += self._metronome.excuse()
+        self.unpublished += self._metronome.discount()
         # Now, for there is time until the next tick.
         if self._lease.is_due():
             self._supervisor.start("renewal", self._renew)
@@ -178,9 +178,9 @@ class Ticker:
             await self._lease.extend()
         except OutOfMemoryError as error:  # that is said by the lease; ticks need no memory
             logger.debug("the lease is not extended: %r", error)
-        except AWAY as error:
-            self._publisher.doubt()
-            self._outage.meet(error)
+        except UNAVAILABLE as error:
+            self._publisher.reconnect_before_next()
+            self._outage.record_failure(error)
         else:
             if self._lease.is_kept:
                 await self._standby.stop()
@@ -199,5 +199,5 @@ async def _end(ending: Coroutine[Any, Any, None]) -> None:
     try:
         async with asyncio.timeout(END_PATIENCE):
             await ending
-    except AWAY as error:
+    except UNAVAILABLE as error:
         logger.debug("not let go of in good order: %r", error)

@@ -7,13 +7,13 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tournament.settings")
 pages = get_asgi_application()  # before what follows, which needs Django to be set up
 
-from clock.consumer import ClockConsumer  # noqa: E402
-from clock.health import healthz, readyz  # noqa: E402
-from clock.lifespan import lifespan  # noqa: E402
-from clock.now import now  # noqa: E402
-from clock.routing import PageRouter, ProtocolRouter, StreamRouter  # noqa: E402
-from tournament import web_request  # noqa: E402
-from tournament.static_files import StaticFiles  # noqa: E402
+from clock.broadcast.consumer import ClockConsumer  # noqa: E402
+from clock.endpoints.health import healthz, readyz  # noqa: E402
+from clock.endpoints.lifespan import lifespan  # noqa: E402
+from clock.endpoints.now import now  # noqa: E402
+from clock.endpoints.routers import PageRouter, ProtocolRouter, StreamRouter  # noqa: E402
+from tournament.server import web_request  # noqa: E402
+from tournament.static_files.application import StaticFiles  # noqa: E402
 
 web_request.install()
 application = ProtocolRouter(

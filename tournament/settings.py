@@ -9,8 +9,8 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 from django.core.management.utils import get_random_secret_key
 
-from tournament import environment
-from tournament.redis_host import Sentinels, redis_host
+from tournament.configuration import environment
+from tournament.configuration.redis_host import Sentinels, redis_host
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -63,8 +63,8 @@ CLOCK_DRAIN_NOTICE = environment.number("CLOCK_DRAIN_NOTICE", 5, least=0, most=3
 # Seconds over which it then sends its viewers away.
 CLOCK_DRAIN_SPREAD = environment.number("CLOCK_DRAIN_SPREAD", 5, least=0, most=3600, unit="seconds")
 
-# Viewers that this worker takes; by default as many as its limit on open files has room for (see clock/admission.py).
-# 0 sets no limit.
+# Viewers that this worker takes; by default as many as its limit on open files has room for (see
+# clock/broadcast/admission.py). 0 sets no limit.
 CLOCK_MAX_VIEWERS = environment.number_or_auto("CLOCK_MAX_VIEWERS", "auto", least=0, most=1_000_000, unit="viewers")
 
 # Viewers that this worker takes from one address. Off: behind one NAT or proxy there may be any number of them.
@@ -133,7 +133,7 @@ DATABASES: dict[str, dict[str, str]] = {}
 
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "clock.layer.TickLayer",
+        "BACKEND": "clock.redis.layer.TickLayer",
         "CONFIG": {
             "prefix": CLOCK_NAMESPACE,
             "hosts": [
@@ -165,7 +165,7 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
-        else "tournament.static_build.HashedFiles"
+        else "tournament.static_files.build.HashedFiles"
     }
 }
 
@@ -183,7 +183,7 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # HSTS in browsers' own lists: cannot be taken back
 ]
 
-# The languages of the page; the words are in clock/words.py, and what they are in each language in clock/locale.
+# The languages of the page; the words are in clock/texts.py, and what they are in each language in clock/locale.
 USE_I18N = True
 LANGUAGE_CODE = "en"
 LANGUAGES = [
@@ -227,7 +227,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         **{name: {"level": CLOCK_LOG_LEVEL} for name in ("clock", "ticker", "tournament")},
-        # Its receiver logs a traceback a second while Redis is away; the relay says so once (see clock/relay.py).
+        # Its receiver logs a traceback a second while Redis is away; the relay says so once.
         "channels_redis": {"level": "CRITICAL"},
         # Anybody can ask for a page that is not there, or under another name, as often as they like.
         "django.request": {"level": "ERROR", "filters": ["not_503"]},

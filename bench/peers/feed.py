@@ -8,7 +8,7 @@ Only the newest tick counts: what comes while a request is under way is dropped,
 import socket
 import sys
 
-from bench.subscriber import CHANNEL
+from testbed.subscriber import CHANNEL
 
 
 def feed(redis_port: int, port: int, path: str) -> None:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from bench.load import CACHE
-from bench.subscriber import CHANNEL
+from testbed.subscriber import CHANNEL
 
 HERE = Path(__file__).resolve().parent
 

@@ -14,11 +14,11 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import sync_playwright
 
-from bench.stack import ROOT, wait_until
-from bench.viewers import Viewer, connect, watch
-from tests.browser import find_chromium
+from testbed.browser import find_chromium
+from testbed.processes import ROOT, wait_until
+from testbed.viewers import Viewer, connect, watch
 from ticker.host_clock import ask_kernel
-from tournament.broker import free_port
+from tournament.up.broker import free_port
 
 pytestmark = pytest.mark.timeout(900)
 

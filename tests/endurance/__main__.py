@@ -12,8 +12,8 @@ from pathlib import Path
 import django
 
 from bench.machine import describe, in_words
-from bench.progress import Progress
 from bench.report import as_text
+from testbed.progress import Progress
 from tests.endurance.judgement import Verdict
 
 HEADINGS = ("figure", "target", "measured", "")

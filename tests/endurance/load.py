@@ -10,7 +10,7 @@ from typing import Final
 
 from redis import Redis
 
-from bench.subscriber import CHANNEL
+from testbed.subscriber import CHANNEL
 from tests.faults import hostile
 from tests.faults.aborted import CLOSE_FRAME, FIRST_FRAME, HALF_A_FRAME, STREAMS, End, Plan
 from tests.faults.attack import Attack

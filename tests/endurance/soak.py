@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 
 from redis import Redis
 
-from bench import accounting
-from bench.stack import Broker, Ticker, Worker
+from testbed import accounting
+from testbed.processes import Broker, Ticker, Worker
 from tests.endurance.judgement import CountLimit, MemoryLimit, Sample, Verdict, judge_count, judge_memory
 from tests.endurance.load import CHURN, Load
 from tests.faults.proc import open_files, resident_mib

@@ -14,7 +14,7 @@ import pytest
 from bench.figures import between_markers
 from bench.machine import describe, in_words
 from bench.report import as_markdown, as_text
-from bench.stack import ROOT
+from testbed.processes import ROOT
 
 BEGIN, END = "<!-- faults -->", "<!-- /faults -->"
 

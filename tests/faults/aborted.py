@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, StrEnum, auto
 from typing import Final, NamedTuple
 
-from bench.viewers import PING, PONG
+from testbed.viewers import PING, PONG
 
 # Seconds: a worker ends a request or a connection without one (CLOCK_REQUEST_TIMEOUT, CLOCK_IDLE_TIMEOUT), and a viewer
 # that answers no ping (an interval, a timeout and a turn of the heartbeat).

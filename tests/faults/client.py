@@ -8,8 +8,8 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
-from bench.viewers import PING, PONG, TEXT
 from clock.contract import CLOSE_GOING_AWAY
+from testbed.viewers import PING, PONG, TEXT
 from tests.faults.records import Frame, Visit
 
 CLOSE = 0x88  # RFC 6455, section 5.2

@@ -16,9 +16,9 @@ import pytest
 from redis import Redis
 
 from bench.balancer import balancer_command
-from bench.stack import Broker, Program, Ticker, Worker, takes_connections, wait_until
+from testbed.processes import Broker, Program, Ticker, Worker, takes_connections, wait_until
 from tests.faults.recorder import Recorder
-from tournament.broker import free_port
+from tournament.up.broker import free_port
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -5,25 +5,21 @@ python -m tests.faults.impostor TERM
 
 import asyncio
 import sys
-import time
 
 import django
-from channels.layers import get_channel_layer
-from django.conf import settings
 
-from clock.comparison import RedisClock
-from clock.contract import GROUP
-from clock.outage import Backoff, Outage
-from ticker.host_clock import HostClock
+from ticker.assembly import build_ticker
 from ticker.lease import Lease
-from ticker.metronome import Metronome
-from ticker.publisher import Publisher
 from ticker.standby import Standby
-from ticker.ticker import Ticker
 
 
 class FalseLease(Lease):
-    """A lease that is always valid, with the term it is given."""
+    """A lease that is always valid, with the term of the command line."""
+
+    async def take(self, heard_term: int) -> bool:  # noqa: ARG002 - the lease's own signature
+        """Ask nobody."""
+        self.term = int(sys.argv[1])
+        return True
 
     def is_valid(self) -> bool:
         """Say yes."""
@@ -33,10 +29,6 @@ class FalseLease(Lease):
         """Say no, for there is nothing to extend."""
         return False
 
-    async def take(self, heard_term: int) -> bool:  # noqa: ARG002 - the lease's own signature
-        """Ask nobody."""
-        return True
-
 
 class Deaf(Standby):
     """A standby that hears nobody."""
@@ -45,16 +37,11 @@ class Deaf(Standby):
         """Do not."""
 
 
-async def main(term: int) -> None:
+async def main() -> None:
     """Publish until killed."""
-    layer = get_channel_layer()
-    lease = FalseLease(lambda: layer.connect(GROUP), settings.CLOCK_NAMESPACE)
-    lease.term = term
-    redis_clock = RedisClock(lambda: layer.connect(GROUP), lambda: time.time() * 1_000)
-    publisher = Publisher(layer, settings.CLOCK_TIME_ZONE, Outage(Backoff(0.05)), redis_clock, HostClock())
-    await Ticker(Metronome(), publisher, lease, Deaf(layer, 250)).run()
+    await build_ticker(lease_class=FalseLease, standby_class=Deaf).run()
 
 
 if __name__ == "__main__":
     django.setup()
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main())

@@ -10,9 +10,9 @@ from typing import Any, Self
 import hiredis
 from channels.layers import get_channel_layer
 
-from bench.stack import TooSlow
-from bench.subscriber import CHANNEL
 from clock.contract import Tick
+from testbed.processes import TooSlow
+from testbed.subscriber import CHANNEL
 from tests.faults.client import Client
 from tests.faults.records import Published, Record
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bench.stack import Program, Worker
+from testbed.processes import Program, Worker
+from testbed.redis_servers import Certificate
 from tests.faults.aborted import REQUEST_DEADLINE, End
 from tests.faults.attack import ALLOWANCE, DEADLINE
 from tests.faults.checker import check, gap_beyond_the_machine
@@ -16,8 +17,7 @@ from tests.faults.conftest import Stack
 from tests.faults.proc import open_files, waited_s
 from tests.faults.recorder import Recorder
 from tests.faults.test_neighbours import census
-from tests.servers import Certificate
-from tournament.broker import free_port
+from tournament.up.broker import free_port
 
 Measured = Callable[[str, object], None]
 

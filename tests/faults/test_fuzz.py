@@ -17,10 +17,10 @@ from typing import Final, NamedTuple, Self
 
 import pytest
 
-from bench.published import Published
-from bench.stack import Broker, Ticker, Worker, wait_until
-from bench.viewers import Viewer, connect
 from clock.contract import TICK_MS
+from testbed.processes import Broker, Ticker, Worker, wait_until
+from testbed.published import Published
+from testbed.viewers import Viewer, connect
 from tests.faults.proc import open_files, resident_mib, waited_s
 
 INPUTS: Final = 10_000

@@ -7,15 +7,15 @@ from urllib.request import urlopen
 
 import pytest
 
-from bench.stack import Program, Ticker, Worker
-from bench.subscriber import CHANNEL
+from testbed.processes import Program, Ticker, Worker
+from testbed.subscriber import CHANNEL
 from tests.faults.checker import check, gap_beyond_the_machine
 from tests.faults.conftest import Stack
 from tests.faults.hostile import huge, messages
 from tests.faults.proc import open_files, waited_s
 from tests.faults.recorder import Recorder
 from tests.faults.test_neighbours import census
-from tournament.broker import free_port
+from tournament.up.broker import free_port
 
 Measured = Callable[[str, object], None]
 

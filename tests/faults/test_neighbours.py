@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bench import accounting
-from bench.viewers import connect
+from testbed import accounting
+from testbed.viewers import connect
 from tests.faults.checker import check
 from tests.faults.conftest import Stack
 from tests.faults.recorder import Recorder

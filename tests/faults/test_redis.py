@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.stack import Program, Worker, takes_connections, wait_until
+from testbed.processes import Program, Worker, takes_connections, wait_until
 from tests.faults.checker import check
 from tests.faults.conftest import Stack
 from tests.faults.proxy import HEALED, SILENT
 from tests.faults.recorder import Recorder
-from tournament.broker import free_port
+from tournament.up.broker import free_port
 
 Measured = Callable[[str, object], None]
 

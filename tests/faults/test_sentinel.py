@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.stack import Program, takes_connections, wait_until
+from testbed.processes import Program, takes_connections, wait_until
 from tests.faults.checker import check
 from tests.faults.conftest import Stack
 from tests.faults.recorder import Recorder
-from tournament.broker import broker_command, find_broker, free_port
+from tournament.up.broker import broker_command, find_broker, free_port
 
 Measured = Callable[[str, object], None]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.stack import Program, Ticker
+from testbed.processes import Program, Ticker
 from tests.faults.checker import check, least_share
 from tests.faults.conftest import Stack
 from tests.faults.recorder import Recorder

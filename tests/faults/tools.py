@@ -6,7 +6,7 @@ python -m tests.faults.tools
 import shutil
 import sys
 
-from tests.debian import install
+from testbed.debian import install
 from tests.faults.walltime import find_libfaketime
 
 

@@ -5,29 +5,15 @@ import os
 import signal
 import sys
 import threading
-import time
 from typing import Any
 
-from channels.layers import get_channel_layer
-from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from clock.comparison import RedisClock
-from clock.contract import GROUP
-from clock.outage import Backoff, Outage
-from clock.tasks import Supervisor
-from ticker.host_clock import HostClock
-from ticker.lease import Lease
-from ticker.metronome import ImpossibleTime, Metronome
-from ticker.publisher import Publisher
-from ticker.standby import Standby
-from ticker.ticker import Ticker
-from tournament.signals import IGNORED_SIGNALS, stop_signals
+from clock.process.signals import IGNORED_SIGNALS, stop_signals
+from ticker.assembly import build_ticker
+from ticker.metronome import ImpossibleTime
 
 logger = logging.getLogger("ticker")
-
-# Seconds between two attempts to reach Redis, at most.
-LONGEST_PAUSE = 0.25
 
 # Seconds from a signal to the end. What takes so long is not ours to cancel, such as a thread that waits for DNS.
 END_AT_LATEST = 4.0
@@ -51,18 +37,10 @@ class Command(BaseCommand):
 async def _run() -> None:
     stop = asyncio.Event()
     _handle_signals(stop)  # before all else: what has ended the process so far, ends it in good order from here on
-    layer = get_channel_layer()
-    supervisor = Supervisor()
-    lease = Lease(lambda: layer.connect(GROUP), settings.CLOCK_NAMESPACE)
-    standby = Standby(layer, settings.CLOCK_MAX_STANDBY_OFFSET, supervisor=supervisor)
-    redis_clock = RedisClock(lambda: layer.connect(GROUP), lambda: time.time() * 1_000)
-    outage = Outage(Backoff(0.05, LONGEST_PAUSE))
-    publisher = Publisher(layer, settings.CLOCK_TIME_ZONE, outage, redis_clock, HostClock())
-    ticker = Ticker(Metronome(), publisher, lease, standby, stop)
+    ticker = build_ticker(stop)
     # What Django loaded is here to stay: the collector need not walk it, 20 ms at a time, in the middle of a tick.
     gc.collect()
     gc.freeze()
-    supervisor.start("comparison", redis_clock.run)
     await ticker.run()
 
 

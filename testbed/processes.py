@@ -1,0 +1,185 @@
+"""The parts of a running clock, each a real process: for the benchmarks and the tests."""
+
+import contextlib
+import functools
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from tournament.up.broker import broker_command, free_port
+from tournament.up.part import die_with
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class TooSlow(AssertionError):
+    """What was waited for did not come; the text says what, and what the program printed."""
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+    """Wait until the condition holds, or raise `TooSlow`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TooSlow(f"not within {seconds:g} s: {what}")
+        time.sleep(0.02)
+
+
+class Program:
+    """One process, which ends with its owner at the latest. What it prints goes to a file."""
+
+    def __init__(
+        self, name: str, command: list[str], directory: Path, environment: dict[str, str] | None = None
+    ) -> None:
+        self.command = command
+        self.log = directory / f"{name}-{time.monotonic_ns()}.log"
+        # Nothing but what it is given: the settings of whoever runs this are not the settings of what is measured.
+        self._environment = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **(environment or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+        self.cores: set[int] | None = None  # those it may run on, if not all that its owner may
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it, for the first time or again."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command,
+                cwd=ROOT,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=functools.partial(_prepare, os.getpid(), self.cores),  # noqa: PLW1509 - one thread here
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        os.kill(self.pid, number)
+
+    def wait(self, seconds: float = 20.0) -> int:
+        """Wait for its end and return the exit code."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    def stop(self) -> int:
+        """End it by SIGTERM and return the exit code."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def kill(self) -> None:
+        """End it by SIGKILL, if it runs."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def output(self) -> str:
+        """Return all that it printed."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def wait_for_output(self, text: str, *, times: int = 1, seconds: float = 20.0) -> None:
+        """Wait until it has printed a text so many times."""
+        with contextlib.suppress(TooSlow):
+            wait_until(lambda: self.output().count(text) >= times or not self.running, text, seconds)
+        if self.output().count(text) < times:
+            raise TooSlow(f"it never said {text!r}, or too seldom; it printed:\n{self.output()}")
+
+
+class Broker(Program):
+    """A Redis or Valkey server on a port of its own."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}"
+        super().__init__("broker", [*broker_command(self.port, directory), *options], directory)
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections."""
+        super().start()
+        wait_until(lambda: takes_connections(self.port), "the broker takes connections")
+
+
+class Ticker(Program):
+    """`manage.py ticker`."""
+
+    def __init__(self, redis_url: str, directory: Path, **environment: str) -> None:
+        super().__init__(
+            "ticker", [sys.executable, "manage.py", "ticker"], directory, {"REDIS_URL": redis_url, **environment}
+        )
+
+
+class Worker(Program):
+    """A web worker: `tournament.server`, or plain Daphne."""
+
+    def __init__(self, redis_url: str, directory: Path, *, plain: bool = False, **environment: str) -> None:
+        self.port = free_port()
+        program = ["-m", "daphne", "-v", "0"] if plain else ["-m", "tournament.server"]
+        command = [sys.executable, *program, "-p", str(self.port), "tournament.asgi:application"]
+        super().__init__("worker", command, directory, {"REDIS_URL": redis_url, **environment})
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        super().start()
+        wait_until(lambda: not self.running or self.get("/healthz")[0] == http.HTTPStatus.OK, "the worker answers")
+        assert self.running, self.output()
+
+    @property
+    def host(self) -> str:
+        """Its host and port."""
+        return f"127.0.0.1:{self.port}"
+
+    def get(self, path: str, **headers: str) -> tuple[int, str]:
+        """Return the status and body of a page; the status is 0 where nobody answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", path, headers=headers)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        except OSError:
+            return 0, ""
+        finally:
+            connection.close()
+
+    def wait_for_ticks(self, seconds: float = 20.0) -> None:
+        """Wait until it tells the time."""
+        wait_until(lambda: self.get("/clock/now")[0] == http.HTTPStatus.OK, "the worker tells the time", seconds)
+
+
+def _prepare(owner: int, cores: set[int] | None) -> None:
+    """Prepare a process before its program is loaded, so that all its threads are bound as it is."""
+    die_with(owner, signal.SIGKILL)
+    for number in (signal.SIGINT, signal.SIGQUIT):  # which a shell has its background jobs ignore
+        signal.signal(number, signal.SIG_DFL)
+    if cores is not None:
+        os.sched_setaffinity(0, cores)
+
+
+def takes_connections(port: int) -> bool:
+    """Return whether somebody listens on a port of the loopback interface."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

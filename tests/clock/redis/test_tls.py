@@ -1,0 +1,94 @@
+"""Redis over TLS: with a real server, and certificates that are right or not."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clock.contract import GROUP
+from clock.redis.layer import TickLayer
+from clock.redis.outage import UNAVAILABLE
+from testbed.processes import Ticker, Worker
+from testbed.redis_servers import Certificate, Server
+from tournament.configuration.redis_host import Sentinels, redis_host
+
+
+@pytest.fixture(scope="module")
+def certificate(directory: Path) -> Certificate:
+    """A certificate for 127.0.0.1."""
+    return Certificate(directory, "right")
+
+
+@pytest.fixture(scope="module")
+def server(directory: Path, certificate: Certificate) -> Iterator[Server]:
+    """A server that speaks TLS alone."""
+    with Server(directory, certificate=certificate) as server:
+        yield server
+
+
+@pytest.fixture
+async def make_layer() -> AsyncIterator[Callable[[str, str], Any]]:
+    """Make layers as the settings do, of an address and a file of authorities."""
+    made = []
+
+    def make(url: str, ca_file: str) -> Any:
+        host = redis_host(url, ca_file=ca_file, sentinels=Sentinels([], "clock"))
+        made.append(TickLayer(prefix="clock", hosts=[host]))
+        return made[-1]
+
+    yield make
+    for layer in made:
+        await layer.flush()
+
+
+async def test_a_tick_is_sent_and_heard(
+    server: Server, certificate: Certificate, make_layer: Callable[[str, str], Any]
+) -> None:
+    """By one layer and the other."""
+    url, got = f"rediss://{server.address}", list[Any]()
+    sending, hearing = (make_layer(url, str(certificate.certificate)) for _ in range(2))
+    await sending.group_send(GROUP, {"number": 0})
+    task = asyncio.create_task(hearing.hear(GROUP, got.extend))
+    async with asyncio.timeout(10):
+        while not got:
+            await sending.group_send(GROUP, {"number": 1})
+            await asyncio.sleep(0.02)
+    assert got[0] == {"number": 1}
+    task.cancel()
+    await asyncio.wait({task})
+
+
+def test_ticker_and_worker_over_tls(server: Server, certificate: Certificate, directory: Path) -> None:
+    """The programs, with their own event loops."""
+    url, settings = f"rediss://{server.address}/3", {"REDIS_CA_FILE": str(certificate.certificate)}
+    with Ticker(url, directory, **settings), Worker(url, directory, **settings) as worker:
+        worker.wait_for_ticks()
+
+
+@pytest.mark.parametrize("subject", ["IP:127.0.0.1", "DNS:redis.example"])
+async def test_a_certificate_that_is_not_right_is_refused(
+    directory: Path, subject: str, make_layer: Callable[[str, str], Any], certificate: Certificate
+) -> None:
+    """That of an authority nobody named, and one for another name: Redis is away, and the reason is said."""
+    wrong = Certificate(directory, "wrong", subject)
+    authority = certificate if subject.startswith("IP") else wrong
+    with Server(directory, certificate=wrong) as server:
+        layer = make_layer(f"rediss://{server.address}", str(authority.certificate))
+        with pytest.raises(UNAVAILABLE, match="certificate verify failed"):
+            await layer.group_send(GROUP, {})
+        with pytest.raises(UNAVAILABLE, match="certificate verify failed"):
+            await layer.hear(GROUP, list)
+
+
+async def test_a_server_that_asks_for_the_clients_certificate(
+    directory: Path, certificate: Certificate, make_layer: Callable[[str, str], Any]
+) -> None:
+    """It gets the one that the address names, and nothing is taken from a client without."""
+    with Server(directory, "--tls-auth-clients", "yes", certificate=certificate) as server:
+        url, authority = f"rediss://{server.address}", str(certificate.certificate)
+        with pytest.raises(UNAVAILABLE):
+            await make_layer(url, authority).group_send(GROUP, {})
+        url += f"?ssl_certfile={certificate.certificate}&ssl_keyfile={certificate.key}"
+        await make_layer(url, authority).group_send(GROUP, {})

@@ -1,0 +1,320 @@
+"""The wire contract."""
+
+import json
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+
+from clock import contract
+from clock.contract import (
+    MAX_AT,
+    MAX_COUNT,
+    MIN_AT,
+    BrokenContract,
+    IncompatibleVersion,
+    Tick,
+    format_frame,
+    format_time,
+    parse_rate,
+)
+from clock.redis.layer import read_flat_map
+
+# Messages as tickers have published them, and the ticks they are. They stay here for as long as such tickers may run.
+FRAME = '{"message": "2026-11-22 12:48:00.12", "at": 1795351680120}'
+SERVER = "5f0c1d6e8b7a49302c1d5e6f7a8b9c0d1e2f3a4b"
+OF_VERSION_1 = [
+    (  # before messages had a version
+        b"\x89\xa4type\xaaclock.tick\xa2at\xcf\x00\x00\x01\xa2\x03L\x94x\xa5frame\xd9:"
+        + FRAME.encode()
+        + b"\xa4term\x03"
+        b"\xa4step\x01\xacsynchronised\xc3\xa6server\xd9("
+        + SERVER.encode()
+        + b"\xa5ahead\xcb\xbf\xc0\x00\x00\x00\x00\x00\x00"
+        b"\xa6margin\xcb?\xe0\x00\x00\x00\x00\x00\x00",
+        Tick(1_795_351_680_120, FRAME, 3, 1, True, SERVER, -0.125, 0.5),
+    ),
+    (  # with one
+        b"\x8a\xa4type\xaaclock.tick\xa1v\x01\xa2at\xcf\x00\x00\x01\xa2\x03L\x94x\xa5frame\xd9:"
+        + FRAME.encode()
+        + b"\xa4term\x03"
+        b"\xa4step\x00\xacsynchronised\xc0\xa6server\xa0\xa5ahead\xcb\x00\x00\x00\x00\x00\x00\x00\x00"
+        b"\xa6margin\xcb\x00\x00\x00\x00\x00\x00\x00\x00",
+        Tick(1_795_351_680_120, FRAME, 3),
+    ),
+]
+
+
+def test_the_frame() -> None:
+    """To the letter, as the README and the design give it."""
+    assert (
+        format_frame(1_795_351_680_120, ZoneInfo("UTC")) == '{"message": "2026-11-22 12:48:00.12", "at": 1795351680120}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"),
+    [
+        ("UTC", "2026-11-22 12:48:00.12"),
+        ("Asia/Kathmandu", "2026-11-22 18:33:00.12"),
+        ("America/St_Johns", "2026-11-22 09:18:00.12"),
+        ("Pacific/Kiritimati", "2026-11-23 02:48:00.12"),
+    ],
+)
+def test_the_zone_shows_in_the_message_alone(zone: str, text: str) -> None:
+    """Its offset is the message read as UTC, less `at`."""
+    frame = json.loads(format_frame(1_795_351_680_120, ZoneInfo(zone)))
+    assert frame == {"message": text, "at": 1_795_351_680_120}
+
+
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [
+        (0, "1970-01-01 00:00:00.00"),
+        (10, "1970-01-01 00:00:00.01"),
+        (-10, "1969-12-31 23:59:59.99"),
+        (951_782_399_990, "2000-02-28 23:59:59.99"),
+        (951_782_400_000, "2000-02-29 00:00:00.00"),
+    ],
+)
+def test_the_text_is_exact(at: int, text: str) -> None:
+    """Hundredths are counted, not rounded."""
+    assert format_time(at, ZoneInfo("UTC")) == text
+
+
+def test_a_tick_goes_through_the_channel_layer_unchanged() -> None:
+    """What the ticker sends is what the relay reads."""
+    tick = Tick(1_795_351_680_120, "frame", term=3, step=2, synchronised=False, server="a", ahead=1.5, margin=0.25)
+    assert tick.message()["type"] == contract.MESSAGE_TYPE
+    assert Tick.from_message(tick.message()) == tick
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"at": "1"},
+        {"at": None},
+        {"at": True},
+        {"at": 1.5},
+        {"at": 15},
+        {"at": MIN_AT - 10},
+        {"at": MAX_AT + 10},
+        {"at": 10**17},
+        {"at": 10**5000},
+        {"frame": b"x"},
+        {"frame": None},
+        {"frame": "x" * 126},
+        {"frame": "\u0660"},
+        {"term": "1"},
+        {"term": True},
+        {"term": -1},
+        {"term": MAX_COUNT + 1},
+        {"term": 2**64 - 1},
+        {"server": None},
+        {"server": "x" * 65},
+        {"ahead": True},
+        {"ahead": float("nan")},
+        {"ahead": float("-inf")},
+        {"ahead": 1e300},
+        {"margin": "0.1"},
+        {"margin": None},
+        {"margin": -0.001},
+        {"margin": float("nan")},
+        {"margin": float("inf")},
+        {"margin": 10**400},
+        {"step": []},
+        {"step": -1},
+        {"step": MAX_COUNT + 1},
+        {"synchronised": 1},
+        {"synchronised": "yes"},
+        {"v": 0},
+        {"v": True},
+        {"v": "2"},
+        {"v": None},
+        {"v": 10**5000},
+    ],
+    ids=lambda change: f"{next(iter(change))}-{type(next(iter(change.values()))).__name__}",
+)
+def test_what_is_not_a_tick_is_refused(change: dict[str, object]) -> None:
+    """Whoever can reach Redis can publish to the group."""
+    message = Tick(10, "frame").message() | change
+    with pytest.raises(BrokenContract, match="not a tick"):
+        Tick.from_message(message)
+
+
+@pytest.mark.parametrize("name", ["at", "frame"])
+def test_two_fields_are_required(name: str) -> None:
+    """A time, and what browsers get."""
+    message = Tick(10, "frame").message()
+    del message[name]
+    with pytest.raises(BrokenContract, match=f"{name} NoneType"):
+        Tick.from_message(message)
+
+
+# --- Rolling upgrades ---
+
+
+@pytest.mark.parametrize(("data", "tick"), OF_VERSION_1, ids=["no version", "1"])
+def test_messages_of_older_tickers_are_read(data: bytes, tick: Tick) -> None:
+    """Byte by byte as they were published."""
+    assert Tick.from_message(read_flat_map(data)) == tick
+
+
+@pytest.mark.parametrize("name", ["type", "v", *Tick._field_defaults])
+def test_an_optional_field_may_be_missing(name: str) -> None:
+    """It has its default then, and the others are what they are."""
+    tick = Tick(10, "frame", 3, 2, synchronised=False, server="a", ahead=1.5, margin=0.25)
+    message = tick.message()
+    del message[name]
+    expected = tick._replace(**{name: Tick._field_defaults[name]}) if name in Tick._fields else tick
+    assert Tick.from_message(message) == expected
+
+
+def test_the_least_message() -> None:
+    """A time and a frame."""
+    assert Tick.from_message({"at": 10, "frame": "x"}) == Tick(10, "x")
+
+
+@pytest.mark.parametrize("change", [{"ahead": 1}, {"margin": 0}, {"ahead": -3, "margin": 2}])
+def test_whole_numbers_are_numbers(change: dict[str, int]) -> None:
+    """Another serializer writes 1.0 as 1."""
+    tick = Tick.from_message(Tick(10, "x").message() | change)
+    assert tick == Tick(10, "x", ahead=change.get("ahead", 0), margin=change.get("margin", 0))
+
+
+def test_fields_of_a_later_ticker_are_ignored() -> None:
+    """Those of the same version."""
+    assert Tick.from_message(Tick(10, "x").message() | {"leap": 37, "zone": None, b"raw": b"x"}) == Tick(10, "x")
+
+
+@pytest.mark.parametrize(
+    "message", [Tick(10, "x").message() | {"v": 2}, {"v": 2}, {"v": 2, "at": "soon"}, {"v": 9_999, "at": 10}]
+)
+def test_a_later_version_is_told_apart(message: dict[str, object]) -> None:
+    """Whatever else is in there, for nobody here can know."""
+    with pytest.raises(IncompatibleVersion, match=r"incompatible tick version \d+, this program reads 1") as caught:
+        Tick.from_message(message)
+    assert caught.value.version == message["v"]
+
+
+# --- Whoever can reach Redis can publish to the group ---
+
+
+def nested(depth: int, wrap: Any) -> Any:
+    """Return something that is wrapped so many times."""
+    inner: Any = 1
+    for _ in range(depth):
+        inner = wrap(inner)
+    return inner
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        nested(1_000, lambda inner: [inner]),
+        nested(100_000, lambda inner: [inner]),
+        nested(100_000, lambda inner: {"at": inner}),
+        {"at": nested(100_000, lambda inner: (inner,)), "frame": "x"},
+        {"at": 10, "frame": nested(1_000, lambda inner: {"x": inner})},
+        {"at": 10, "frame": "x" * 10_000_000},
+        {"at": 10, "frame": "x", "v": 10**5_000},
+        "x" * 10_000_000,
+        b"\0" * 10_000_000,
+        10**5_000,
+        None,
+        Tick(10, "x"),
+        [("at", 10), ("frame", "x")],
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_nothing_hostile_is_formatted(message: Any) -> None:
+    """Neither how deep it is nor how long it is can be seen in the error, which is the one that is expected."""
+    with pytest.raises(BrokenContract) as caught:
+        Tick.from_message(message)
+    assert len(str(caught.value)) < 300
+
+
+text = some.text("a \0é\u0660\ud800", max_size=9)
+anything = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats() | text | some.binary(max_size=9),
+    lambda inner: some.lists(inner, max_size=4) | some.dictionaries(text, inner, max_size=4),
+    max_leaves=9,
+)
+# The same on every machine, however busy.
+steadily = settings(
+    derandomize=True, database=None, deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+@steadily
+@given(changes=some.dictionaries(some.sampled_from([*Tick._fields, "v", "type", "x"]), anything, max_size=4))
+def test_whatever_is_taken_is_within_the_limits(changes: dict[str, Any]) -> None:
+    """And what is not within them raises nothing but what is expected."""
+    message = Tick(1_795_351_680_120, FRAME, 3, 1).message() | changes
+    try:
+        tick = Tick.from_message(message)
+    except BrokenContract:
+        return
+    assert MIN_AT <= tick.at <= MAX_AT
+    assert tick.at % 10 == 0
+    assert 0 <= tick.term <= MAX_COUNT
+    assert 0 <= tick.step <= MAX_COUNT
+    assert len(tick.wire()) <= 127
+    format_time(tick.at, ZoneInfo("Pacific/Kiritimati"))
+
+
+@steadily
+@given(anything)
+def test_whatever_else_is_refused(message: Any) -> None:
+    """By the one error."""
+    with pytest.raises(BrokenContract):
+        Tick.from_message(message)
+
+
+@pytest.mark.parametrize("at", [MIN_AT, MAX_AT])
+def test_every_valid_time_can_be_written(at: int) -> None:
+    """In every zone, and as a frame that is not too long."""
+    for name in available_timezones():
+        assert len(format_frame(at, ZoneInfo(name))) <= contract.MAX_FRAME_LENGTH
+
+
+def test_a_rate_is_one_of_the_contracts() -> None:
+    """Each is a whole number of ticks, and a second is a whole number of its periods."""
+    for rate in contract.RATES:
+        assert parse_rate(b"rate=%d" % rate) == rate
+        assert 1000 % rate == 0
+        assert (1000 // rate) % contract.TICK_MS == 0
+
+
+@pytest.mark.parametrize("query", [b"", b"theme=dark", b"rates=1", b"&&", b"\xff"])
+def test_without_a_rate_it_is_100(query: bytes) -> None:
+    """Other parameters are the page's business."""
+    assert parse_rate(query) == 100
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        b"rate=",
+        b"rate=3",
+        b"rate=0",
+        b"rate=-1",
+        b"rate=1000",
+        b"rate=010",
+        b"rate=1e1",
+        b"rate=+10",
+        b"rate= 10",
+        b"rate=ten",
+        b"rate=\xd9\xa1",
+        b"rate=" + b"9" * 10000,
+        b"rate=10&rate=10",
+        b"rate",
+    ],
+)
+def test_another_rate_is_refused_with_the_list(query: bytes) -> None:
+    """The error names what is accepted, and is short enough for a close frame."""
+    with pytest.raises(BrokenContract, match="100, 50, 25, 20, 10, 5, 2, 1") as caught:
+        parse_rate(query)
+    assert len(str(caught.value).encode()) <= 123  # RFC 6455, section 5.5.1

@@ -1,0 +1,99 @@
+"""A proxy that delays what passes, as a long line does: each chunk for itself, but in order.
+
+python -m tests.page.delays --port 8002 --to 8001
+"""
+
+import argparse
+import asyncio
+import contextlib
+import random
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from testbed.processes import Program, takes_connections, wait_until
+from tournament.up.broker import free_port
+
+DELAY, SPREAD = 0.08, 0.03  # seconds each way: 80 ± 30 ms, each as likely as the other
+STALL_EVERY, STALL = 25.0, 0.5  # seconds: nothing passes, and then all of it
+
+
+class Delays(Program):
+    """The proxy, as a process."""
+
+    def __init__(self, to: int, directory: Path) -> None:
+        self.port = free_port()
+        command = [sys.executable, "-m", "tests.page.delays", "--port", str(self.port), "--to", str(to)]
+        super().__init__("delays", command, directory)
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections."""
+        super().start()
+        wait_until(lambda: takes_connections(self.port), "the proxy takes connections")
+
+    @property
+    def host(self) -> str:
+        """Its host and port."""
+        return f"127.0.0.1:{self.port}"
+
+
+def due(now: float, since_start: float) -> float:
+    """Return when a chunk that comes now may arrive, if it need not wait for those before it."""
+    arrives = now + random.uniform(DELAY - SPREAD, DELAY + SPREAD)
+    into_stall = (since_start + arrives - now) % STALL_EVERY - (STALL_EVERY - STALL)  # each ends a period
+    return arrives + STALL - into_stall if into_stall > 0 else arrives
+
+
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, due: Callable[[float], float]) -> None:
+    """Pass on what is read, each chunk when it is due, and the end of it too."""
+    chunks: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+
+    async def write() -> None:
+        loop, last = asyncio.get_running_loop(), 0.0
+        while True:
+            arrives, chunk = await chunks.get()
+            last = max(last, arrives)
+            await asyncio.sleep(last - loop.time())
+            if not chunk:
+                break
+            writer.write(chunk)
+        writer.close()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(write())
+        chunk = b"-"
+        while chunk:
+            chunk = b""
+            with contextlib.suppress(ConnectionError):
+                chunk = await reader.read(65_536)
+            chunks.put_nowait((due(asyncio.get_running_loop().time()), chunk))
+
+
+async def serve(port: int, to: int) -> None:
+    """Delay everything between a port and another."""
+    began = time.monotonic()
+
+    def when(now: float) -> float:
+        return due(now, time.monotonic() - began)
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", to)
+        except OSError:
+            writer.close()
+            return
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(pass_on(reader, far_writer, when))
+            tasks.create_task(pass_on(far_reader, writer, when))
+
+    async with await asyncio.start_server(connect, "127.0.0.1", port) as server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Delay what passes.")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--to", type=int, required=True)
+    arguments = parser.parse_args()
+    asyncio.run(serve(arguments.port, arguments.to))

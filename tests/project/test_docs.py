@@ -1,0 +1,70 @@
+"""The README says what is so."""
+
+import json
+import re
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from bench import figures
+from bench.subjects import SUBJECTS
+from clock import contract
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+SETTINGS = (ROOT / "tournament" / "settings.py").read_text()
+
+
+def test_every_setting_is_in_the_table_with_its_default() -> None:
+    """No more, no less, and the default that the code has."""
+    table = dict(re.findall(r"^\| `([A-Z_]+)` \| ([^|]*) \|", README, re.MULTILINE))
+    default = r'(?:,\s*(?:default=)?("[^"]*"|True|False|[0-9_]+))?'
+    read = dict(re.findall(r'environment\.\w+\(\s*"([A-Z_]+)"' + default, SETTINGS))
+    assert table.keys() == read.keys()
+    words = {"False": "off", "True": "on", '""': "none", "": "random"}
+    for name, default in read.items():
+        assert table[name].strip().strip("`") == words.get(default, default.strip('"')), name
+
+
+def test_the_frame_is_the_contracts() -> None:
+    """Letter by letter."""
+    (frame,) = re.findall(r'^    (\{"message".*\})$', README, re.MULTILINE)
+    assert frame == contract.format_frame(json.loads(frame)["at"], ZoneInfo("UTC"))
+
+
+def test_the_rates_and_close_codes_are_the_contracts() -> None:
+    """All of them."""
+    *rest, last = contract.RATES
+    assert f"{', '.join(map(str, rest))} or {last}; without it there are {contract.DEFAULT_RATE}" in README.replace(
+        "\n", " "
+    )
+    codes = {int(code) for code in re.findall(r"^\| (\d{4}) \|", README, re.MULTILINE)}
+    assert codes == {getattr(contract, name) for name in dir(contract) if name.startswith("CLOSE_")}
+
+
+def test_the_figures_are_those_of_the_last_run() -> None:
+    """All that stands between the markers, and nothing else, comes from the benchmark."""
+    told = json.loads((ROOT / "docs" / "bench.json").read_text())
+    titles = {subject.name: subject.title for subject in SUBJECTS}
+    assert figures.between_markers(README, figures.as_markdown_again(told, titles)) == README
+
+
+def test_every_target_of_make_that_is_named_exists() -> None:
+    """And every file that is linked to."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= targets
+    for link in re.findall(r"\]\(([^)]+)\)", README):
+        assert (ROOT / link).exists(), link
+
+
+def test_compose_passes_every_setting_on() -> None:
+    """A setting that the containers do not get would be a lie in the table; debugging is not for them."""
+    compose = (ROOT / "docker-compose.yml").read_text()
+    passed = set(re.findall(r"^    ([A-Z_]+): ", compose, re.MULTILINE))
+    read = set(re.findall(r'environment\.\w+\(\s*"([A-Z_]+)"', SETTINGS))
+    assert passed | {"DJANGO_DEBUG"} == read
+
+
+def test_nothing_that_is_pinned_names_an_index() -> None:
+    """The lock files hold versions and hashes, and no address."""
+    for lock in ROOT.glob("requirements*.txt"):
+        assert not re.search(r"://|--(?:extra-)?index|find-links", lock.read_text())

@@ -1,0 +1,161 @@
+"""The server while the wall clock is set, and in its last moments: the reactor in the test's hands."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from daphne.http_protocol import WebRequest
+
+from testbed.processes import ROOT
+from tournament.server.steady import SteadyServer
+
+HOURS = 3600.0
+
+
+class Clocks:
+    """The two clocks of a machine, in seconds."""
+
+    def __init__(self) -> None:
+        self.wall = 1_795_351_680.0
+        self.running = 5_000.0
+
+
+@pytest.fixture
+def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
+    """Clocks that go only when they are told to; all the code under test reads them."""
+    clocks = Clocks()
+    monkeypatch.setattr(time, "time", lambda: clocks.wall)
+    monkeypatch.setattr(time, "monotonic", lambda: clocks.running)
+    return clocks
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> SteadyServer:
+    """A server that was never run: its checks are called by hand."""
+    server = SteadyServer(None, ["tcp:0"], http_timeout=60)
+    server.connections = {}
+    return server
+
+
+async def run_for_ever() -> None:
+    """Do as an application does whose client stays."""
+    await asyncio.get_running_loop().create_future()
+
+
+def connected(server: SteadyServer, protocol: Any) -> asyncio.Task[None]:
+    """Let somebody connect; return the application, which runs until it is cancelled."""
+    server.protocol_connected(protocol)
+    application = asyncio.create_task(run_for_ever())
+    server.connections[protocol]["application_instance"] = application
+    return application
+
+
+def request_to(server: SteadyServer) -> Any:
+    """Return an HTTP request as Daphne makes it, under way."""
+    request = WebRequest.__new__(WebRequest)
+    request.server = server
+    request.request_start = time.time()
+    request._response_started = False
+    request.basic_error = Mock()
+    return request
+
+
+@pytest.fixture(params=[-25, -1, 1, 25], ids=lambda hours: f"{hours:+} h")
+def step(request: pytest.FixtureRequest) -> float:
+    """How far the wall clock is set, in seconds."""
+    return float(request.param * HOURS)
+
+
+async def test_an_application_has_its_time_to_end(server: SteadyServer, clocks: Clocks, step: float) -> None:
+    """10 seconds after its client has gone it is cancelled: not sooner and not later, whatever the wall clock says."""
+    application = connected(server, client := Mock())
+    server.protocol_disconnected(client)
+    clocks.wall += step
+    clocks.running += 9.9
+    server.check_applications()
+    assert not application.cancelling()
+    clocks.running += 0.2
+    server.check_applications()
+    assert application.cancelling()
+    await asyncio.wait({application})
+    server.check_applications()
+    assert not server.connections
+
+
+async def test_a_request_has_its_time(server: SteadyServer, clocks: Clocks, step: float) -> None:
+    """With `--http-timeout 60`: neither cut off by the clock that was set, nor let live by it."""
+    one = request_to(server)
+    application = connected(server, one)
+    clocks.wall += step
+    clocks.running += 59
+    server.check_timeouts()
+    assert not one.basic_error.called
+    clocks.running += 2
+    server.check_timeouts()
+    assert one.basic_error.call_args.args[0] == 503
+    application.cancel()
+
+
+async def test_who_is_there_stays(server: SteadyServer, clocks: Clocks, step: float) -> None:
+    """No application is cancelled, and nothing forgotten, while its client is there."""
+    application = connected(server, client := Mock())
+    clocks.wall += step
+    clocks.running += 1000
+    server.check_applications()
+    server.check_timeouts()
+    assert not application.cancelling()
+    assert client.check_timeouts.called
+    assert client in server.connections
+    application.cancel()
+
+
+def test_timers_go_by_the_monotonic_clock() -> None:
+    """Twisted's own: among them what Daphne does once a second, and the ends of handshakes and idle connections."""
+    program = (
+        "import time; from tournament.server.reactor import install; install(); from twisted.internet import reactor;"
+        "print(reactor.callLater(60, print).getTime() - time.monotonic())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
+    )
+    assert float(done.stdout) == pytest.approx(60, abs=5)
+
+
+# --- What an application leaves behind ---
+
+
+async def test_an_exception_is_told_once(server: SteadyServer, caplog: pytest.LogCaptureFixture) -> None:
+    """To the log with its traceback, and to the client while that is there."""
+
+    async def fail() -> None:
+        raise ValueError("oh no")
+
+    client, gone = Mock(), Mock()
+    for one in (client, gone):
+        server.protocol_connected(one)
+        server.connections[one]["application_instance"] = task = asyncio.create_task(fail())
+        await asyncio.wait({task})
+    server.protocol_disconnected(gone)
+    server.check_applications()
+    server.check_applications()
+    assert [record.getMessage() for record in caplog.records] == ["exception inside the application: oh no"] * 2
+    assert client.handle_exception.call_count == 1
+    assert not gone.handle_exception.called
+    assert list(server.connections) == [client]
+
+
+async def test_the_end_cancels_what_is_left(server: SteadyServer) -> None:
+    """And does not stumble over a connection whose application has ended, or has not begun; Daphne's own does."""
+    application = connected(server, Mock())
+    server.protocol_connected(Mock())  # a request that was upgraded, or is not complete
+    ended = connected(server, Mock())
+    ended.cancel()
+    await asyncio.wait({ended})
+    waiting = server.kill_all_applications()
+    await waiting.asFuture(asyncio.get_running_loop())
+    assert application.cancelled()
+    assert server.kill_all_applications() is None

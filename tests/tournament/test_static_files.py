@@ -1,0 +1,297 @@
+"""Static files: built once, named by their content, and served from memory."""
+
+import gzip
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from channels.testing import HttpCommunicator
+from django.conf import settings as django_settings
+
+from testbed.processes import ROOT, Broker, Ticker
+from tests.page.rotation import OtherWorker, copy_tree
+from tournament.asgi import application
+from tournament.static_files import build as static_build
+from tournament.static_files.build import HashedFiles, build, sources
+
+HASHED = re.compile(r"(.+)\.[0-9a-f]{12}(\.\w+)")
+ENTRY = "/static/clock/clock.js"
+
+
+async def ask(path: str, method: str = "GET", host: str = "localhost", **headers: str) -> tuple[int, Any, bytes]:
+    """Return the status, headers and body of an answer."""
+    given = {"host": host, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    encoded = [(name.encode(), value.encode()) for name, value in given.items()]
+    answer: Any = await HttpCommunicator(application, method, path, headers=encoded).get_response()
+    told = {name.decode().lower(): value.decode() for name, value in answer["headers"]}
+    return answer["status"], told, answer["body"]
+
+
+def built() -> dict[str, tuple[str, bytes, bytes | None]]:
+    """Return what the workers here serve."""
+    return HashedFiles().contents()
+
+
+@pytest.mark.parametrize("name", ["clock/clock.js", "clock/clock.css", "clock/icon.svg"])
+async def test_a_known_hash_is_for_ever(name: str) -> None:
+    """Compressed beforehand, in one gzip member; and whoever asks all the same is told that it is what they have."""
+    hashed, plain, packed = built()[name]
+    path = f"/static/{hashed}"
+    status, headers, body = await ask(path, accept_encoding="gzip, deflate, br, zstd")
+    assert (status, body, headers["content-encoding"]) == (200, packed, "gzip")
+    assert headers["content-length"] == str(len(body))
+    assert gzip.decompress(body) == plain
+    assert headers["cache-control"] == "max-age=31536000, public, immutable"
+    assert headers["vary"] == "Accept-Encoding"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "content-security-policy" not in headers
+    for refused in ("", "br", "gzip;q=0"):
+        status, headers, body = await ask(path, accept_encoding=refused)
+        assert (status, body, headers.get("content-encoding")) == (200, plain, None)
+        assert headers["vary"] == "Accept-Encoding"
+    etag = headers["etag"]
+    for known in (etag, etag.removeprefix("W/"), f'"x", {etag}', "*"):
+        status, headers, body = await ask(path, if_none_match=known)
+        assert (status, body, headers["etag"]) == (304, b"", etag)
+        assert "immutable" in headers["cache-control"]
+    assert (await ask(path, if_none_match='"x"'))[0] == 200
+
+
+async def test_the_types_are_those_of_the_files() -> None:
+    """Browsers take a module only as a script."""
+    types = {
+        name: (await ask(f"/static/clock/{name}"))[1]["content-type"] for name in ("clock.js", "clock.css", "icon.svg")
+    }
+    assert types == {
+        "clock.js": "text/javascript; charset=utf-8",
+        "clock.css": "text/css; charset=utf-8",
+        "icon.svg": "image/svg+xml",
+    }
+
+
+async def test_an_unknown_hash_gets_the_current_file() -> None:
+    """Which nobody may keep under that name: another worker may know it."""
+    hashed, plain, _ = built()["clock/clock.js"]
+    other = hashed.replace(hashed.split(".")[1], "0123456789ab")
+    status, headers, body = await ask(f"/static/{other}")
+    assert (status, body) == (200, plain)
+    assert headers["cache-control"] == "no-store"
+
+
+async def test_without_a_hash_it_is_the_current_file() -> None:
+    """Which may be kept, if it is asked for each time whether it is still the same."""
+    _, plain, _ = built()["clock/clock.js"]
+    status, headers, body = await ask(ENTRY)
+    assert (status, body, headers["cache-control"]) == (200, plain, "no-cache")
+    assert (await ask(ENTRY, if_none_match=headers["etag"]))[0] == 304
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/static/", "/static/clock/", "/static/clock/nothing.js", "/static/clock/nothing.0123456789ab.js"),
+        *("/static/clock/clock.0123456789a.js", "/static/clock/clock.0123456789AB.js", "/static/staticfiles.json"),
+        *(
+            "/static/clock/../../manage.py",
+            "/static//clock/clock.js",
+            "/static/clock/clock.js.gz",
+        ),
+    ],
+)
+async def test_what_is_not_there(path: str) -> None:
+    """It is 404, and a path outside is none at all."""
+    assert (await ask(path))[0] == 404
+
+
+async def test_files_are_only_read() -> None:
+    """And under the clock's own name alone."""
+    status, headers, body = await ask(ENTRY, "POST")
+    assert (status, headers["allow"], body) == (405, "GET, HEAD", b"")
+    assert (await ask(ENTRY, host="evil.example"))[0] == 400
+    status, headers, body = await ask(ENTRY, "HEAD")
+    assert (status, body) == (200, b"")
+    assert int(headers["content-length"]) > 100
+
+
+def test_a_file_goes_without_its_comments() -> None:
+    """They are for whoever reads it in the repository."""
+    for name, (_, plain, _) in built().items():
+        if name.endswith((".js", ".css")):
+            assert 0 < len(plain) < len(sources()[name]), name
+            assert not re.search(rb"/\*|//", plain.replace(b"://", b"")), name
+
+
+def test_every_module_imports_hashed_ones() -> None:
+    """Or a browser would ask for it on every visit; and each of them is there."""
+    contents = built()
+    names = {Path(hashed).name for hashed, _, _ in contents.values()}
+    count = 0
+    for name, (_, plain, _) in contents.items():
+        imported = re.findall(rb"""(?:\bfrom|\bimport)\s*\(?\s*["'`]([^"'`]+)["'`]""", plain)
+        assert {one.decode().removeprefix("./") for one in imported} <= names, name
+        count += len(imported)
+    assert count > 20
+
+
+def test_all_kinds_of_references_are_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imports of all forms, re-exports, and what a style sheet names."""
+    made = {
+        "a/leaf.js": b"export const leaf = 1, other = 2;\n",
+        "a/icon.svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        "a/base.css": b"p { color: red }\n",
+        "a/style.css": b'@import "base.css";\nbody { background: url(icon.svg) }\nhr { mask: url("./icon.svg#x") }\n',
+        "a/main.js": b"""
+// import { gone } from "./gone.js";
+import "./leaf.js";
+import { leaf } from "./leaf.js";
+import {
+  leaf as again,
+  other,
+} from './leaf.js';
+import * as all from "./leaf.js";
+export { leaf as exported } from "./leaf.js";
+export * from "./leaf.js";
+const later = async () => [await import("./leaf.js"), await import( `./leaf.js` )];
+const text = "./leaf.js";
+""",
+    }
+    monkeypatch.setattr(static_build, "sources", lambda: made)
+    contents = HashedFiles(build(tmp_path)).contents()
+    leaf, icon, base = (Path(contents[f"a/{name}"][0]).name for name in ("leaf.js", "icon.svg", "base.css"))
+    main, style = contents["a/main.js"][1].decode(), contents["a/style.css"][1].decode()
+    assert main.count(leaf) == 8
+    assert main.count("./leaf.js") == main.count('text="./leaf.js"') == 1
+    assert "gone" not in main
+    assert style.count(icon) == 2
+    assert base in style
+
+
+def test_a_reference_to_nothing_ends_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And leaves nothing behind."""
+    monkeypatch.setattr(static_build, "sources", lambda: {"a.js": b'import "./b.js";\n'})
+    with pytest.raises(ValueError, match=r"b\.js"):
+        build(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """Two files instead of all, to be built quickly; each is long enough to be compressed."""
+    files = {"clock/clock.js": b"export const one = 1;\n" * 20, "clock/clock.css": b"p { color: red }\n" * 20}
+    monkeypatch.setattr(static_build, "sources", lambda: files)
+    return files
+
+
+def test_what_is_there_is_not_built_again(tmp_path: Path, few: dict[str, bytes]) -> None:
+    """Other sources are built beside it; the build before is kept, and no others."""
+    first = build(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(static_build, "_build_at", None)
+        assert build(tmp_path) == first
+    targets = [first]
+    for number in range(3):
+        few["clock/clock.css"] += b"p { order: %d }" % number
+        targets.append(build(tmp_path))
+        for age, target in enumerate(reversed(targets), 1):
+            if target.exists():
+                os.utime(target, (time.time() - age, time.time() - age))
+    assert len(set(targets)) == 4
+    assert sorted(tmp_path.iterdir()) == sorted(targets[-2:])
+
+
+def test_a_damaged_build_is_made_anew(tmp_path: Path, few: dict[str, bytes]) -> None:
+    """After a loss of power a file may be empty, whatever its name says."""
+    target = build(tmp_path)
+    good = HashedFiles(target).contents()
+    for damage in ("clock/*.js", "clock/*.gz", "staticfiles.json", "clock/*.css"):
+        next(target.glob(damage)).write_bytes(b"")
+        assert build(tmp_path) == target
+        assert HashedFiles(target).contents() == good
+    next(target.glob("clock/*.js")).unlink()
+    assert build(tmp_path) == target
+    assert HashedFiles(target).contents() == good
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_killed_workers_left_is_removed(tmp_path: Path, few: dict[str, bytes]) -> None:
+    """An hour later: before, somebody may be building there."""
+    old, fresh = tmp_path / ".building-old", tmp_path / ".building-fresh"
+    for path in (old, fresh):
+        path.mkdir()
+    os.utime(old, (0, 0))
+    build(tmp_path)
+    assert (old.exists(), fresh.exists()) == (False, True)
+
+
+def test_without_a_place_to_keep_them(tmp_path: Path, few: dict[str, bytes], caplog: pytest.LogCaptureFixture) -> None:
+    """On a read-only file system they are in a temporary directory; the log says so."""
+    (tmp_path / "file").touch()
+    target = build(tmp_path / "file" / ".static")
+    assert HashedFiles(target).contents().keys() == few.keys()
+    assert target.parent.stat().st_mode & 0o077 == 0
+    assert "cannot be kept" in caplog.text
+    shutil.rmtree(target.parent)
+
+
+def test_workers_that_start_at_once(tmp_path: Path) -> None:
+    """Each builds for itself, one is first, and all are content."""
+    tree = copy_tree(tmp_path / "tree")
+    environment = {"PATH": os.environ["PATH"]}
+    command = [sys.executable, "-m", "tournament.static_files.build"]
+    many = [
+        subprocess.Popen(
+            command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for _ in range(4)
+    ]
+    outputs = {process.communicate(timeout=60)[0] for process in many}
+    assert {process.returncode for process in many} == {0}
+    assert len(outputs) == 1
+    assert [path.name for path in (tree / ".static").iterdir()] == [Path(outputs.pop().strip()).name]
+
+
+def test_the_ticker_builds_none(broker: Broker, ticker: Ticker) -> None:
+    """Nor does a command that serves nothing."""
+    code = "import sys, manage; from django.core.management import call_command as call; import django; django.setup();"
+    code += "call('check'); sys.exit('tournament.static_files.build' in sys.modules)"
+    environment = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "tournament.settings"}
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=False).returncode == 0
+
+
+def test_every_server_builds_them(broker: Broker, tmp_path: Path, directory: Path) -> None:
+    """Plain Daphne too, where nothing is built, and its page and its files are there."""
+    tree = copy_tree(tmp_path / "tree")
+    with OtherWorker(broker.url, directory, tree, plain=True) as worker:
+        links = re.findall(r'/static/[^"]+', worker.get("/clock/")[1])
+        assert len(links) == 4
+        assert all(HASHED.fullmatch(link) and worker.get(link)[0] == 200 for link in links)
+        assert "Traceback" not in worker.output()
+
+
+def test_for_development_the_sources_are_served(broker: Broker, tmp_path: Path, directory: Path) -> None:
+    """A change shows at once, under the file's own name; nothing is built."""
+    tree = copy_tree(tmp_path / "tree")
+    style = tree / "clock/static/clock/clock.css"
+    template = tree / "clock/templates/clock/clock.html"
+    with OtherWorker(broker.url, directory, tree, DJANGO_DEBUG="on") as worker:
+        assert "/static/clock/clock.css" in worker.get("/clock/")[1]
+        assert worker.get("/static/clock/clock.css") == (200, style.read_text())
+        style.write_text("/* changed */")
+        assert worker.get("/static/clock/clock.css") == (200, "/* changed */")
+        template.write_text(template.read_text().replace("<main", "<main class=new"))
+        assert "<main class=new" in worker.get("/clock/")[1]
+        assert worker.get("/static/clock/nothing.css")[0] == 404
+    assert not (tree / ".static").exists()
+
+
+def test_it_is_for_the_whole_project() -> None:
+    """The directory is in no image's context and in no commit."""
+    assert build().parent == django_settings.BASE_DIR / ".static"
+    assert "/.static/" in (ROOT / ".gitignore").read_text()
+    assert (ROOT / ".dockerignore").read_text().startswith("*\n")

@@ -1,0 +1,48 @@
+"""The assembly of a ticker: every program that runs one builds it here."""
+
+import asyncio
+import time
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+from clock.contract import GROUP
+from clock.process.backoff import Backoff
+from clock.process.supervisor import Supervisor
+from clock.redis.comparison import RedisClock
+from clock.redis.outage import Outage
+from ticker.host_clock import HostClock
+from ticker.lease import Lease
+from ticker.metronome import Metronome
+from ticker.publisher import Publisher
+from ticker.standby import Standby
+from ticker.ticker import Ticker
+
+# Seconds between two attempts to reach Redis: the first two, and the longest.
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 0.25
+
+
+def build_ticker(
+    stopping: asyncio.Event | None = None,
+    *,
+    lease_class: type[Lease] = Lease,
+    standby_class: type[Standby] = Standby,
+) -> Ticker:
+    """Return the ticker that Django's settings describe, and start its comparison of clocks on the running event loop.
+
+    Set `stopping` to stop the ticker. Tests replace the classes.
+
+    Raises:
+        ImpossibleTime: the host's clock shows a time that cannot be told.
+    """
+    layer = get_channel_layer()
+    supervisor = Supervisor()
+    lease = lease_class(lambda: layer.connect(GROUP), settings.CLOCK_NAMESPACE)
+    standby = standby_class(layer, settings.CLOCK_MAX_STANDBY_OFFSET, supervisor=supervisor)
+    redis_clock = RedisClock(lambda: layer.connect(GROUP), lambda: time.time() * 1_000)
+    outage = Outage(Backoff(FIRST_PAUSE, LONGEST_PAUSE))
+    publisher = Publisher(layer, settings.CLOCK_TIME_ZONE, outage, redis_clock, HostClock())
+    ticker = Ticker(Metronome(), publisher, lease, standby, stopping)
+    supervisor.start("comparison", redis_clock.run)
+    return ticker

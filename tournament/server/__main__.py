@@ -1,0 +1,20 @@
+"""The web worker: Daphne for large crowds, with Daphne's own command line.
+
+python -m tournament.server -p 8001 tournament.asgi:application
+"""
+
+from clock.process.signals import exit_on_signals
+
+exit_on_signals()  # before the imports, which take a while
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tournament.settings")
+
+from tournament.server.reactor import install
+
+install()  # Daphne takes the reactor that is installed before it is imported
+
+from tournament.server.command_line import CommandLine
+
+CommandLine.entrypoint()
