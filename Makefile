@@ -7,7 +7,7 @@ SECONDS ?= 60
 MINUTES ?= 20
 run := .venv/bin/python
 
-.PHONY: help bench bench-full up test check audit format browser redis fault-tools faults endurance punctuality \
+.PHONY: help bench bench-full up test soak check audit format browser redis fault-tools faults endurance punctuality \
   compose-test translations requirements clean
 
 help:  ## Say what there is
@@ -28,6 +28,9 @@ up: .venv/.ready  ## Run the clock: a broker, a ticker and a worker, until Ctrl-
 
 test: .venv/.ready browser redis  ## Run the tests
 	$(run) -m pytest $(TESTS)
+
+soak: .venv/.ready browser redis  ## Run the tests that need minutes of real time
+	$(run) -m pytest -m soak $(TESTS)
 
 check: .venv/.ready  ## Lint and check types
 	$(run) -m ruff check .
