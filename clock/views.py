@@ -41,7 +41,7 @@ async def embed(request: HttpRequest) -> HttpResponseBase:
     """Show the clock without buttons. Pages of `CLOCK_FRAME_ANCESTORS`, and of nobody else, may put it into a frame."""
     show: Any = _show
     if settings.CLOCK_FRAME_ANCESTORS:
-        show = xframe_options_exempt(csp_replace({"frame-ancestors": settings.CLOCK_FRAME_ANCESTORS})(_show))
+        show = xframe_options_exempt(csp_replace({"frame-ancestors": settings.CLOCK_FRAME_ANCESTORS})(show))
     response: HttpResponseBase = show(request, embedded=True)
     return response
 

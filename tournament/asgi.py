@@ -12,10 +12,10 @@ from clock.endpoints.health import healthz, readyz  # noqa: E402
 from clock.endpoints.lifespan import lifespan  # noqa: E402
 from clock.endpoints.now import now  # noqa: E402
 from clock.endpoints.routers import PageRouter, ProtocolRouter, StreamRouter  # noqa: E402
-from tournament.server import web_request  # noqa: E402
+from tournament.server.adapter import request_guard  # noqa: E402
 from tournament.static_files.application import StaticFiles  # noqa: E402
 
-web_request.install()
+request_guard.install()
 application = ProtocolRouter(
     {
         "http": PageRouter(

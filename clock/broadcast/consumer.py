@@ -57,7 +57,7 @@ class ClockConsumer(AsyncConsumer):
             del scope  # see `as_asgi`; others may still refer to it, so it stays as it is
             while (await receive())["type"] != "websocket.disconnect":
                 self._fan_out.leave(self._viewer)
-                await self._close(CLOSE_BROKEN_CONTRACT, "a client sends nothing")
+                await self._close(CLOSE_BROKEN_CONTRACT, "clients must not send messages")
         finally:
             self._fan_out.leave(self._viewer)
             self._admission.leave(self)

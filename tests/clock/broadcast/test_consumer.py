@@ -88,7 +88,7 @@ async def test_a_client_that_sends_is_closed(
     await talker.send_to(**message)
     closing = await talker.receive_output()
     assert closing["code"] == CLOSE_BROKEN_CONTRACT
-    assert closing["reason"] == "a client sends nothing"
+    assert closing["reason"] == "clients must not send messages"
     await tick(layer, 1_000)
     assert await other.receive_from() == "frame 1000"
     assert await talker.receive_nothing(0.01)

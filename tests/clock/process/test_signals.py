@@ -65,7 +65,7 @@ def test_other_signals_that_stop(broker: Broker, ticker: Ticker, directory: Path
         worker.wait_for_ticks()
         worker.signal(number)
         assert worker.wait() == 0
-        assert "told to stop: draining" in worker.output()
+        assert f"stopping on {number.name}: draining" in worker.output()
 
 
 def test_signals_that_are_ignored(broker: Broker, ticker: Ticker, directory: Path) -> None:

@@ -15,9 +15,9 @@ import pytest
 from redis.asyncio.sentinel import SentinelConnectionPool
 
 from clock.contract import GROUP
+from clock.redis.adapter.sentinel import MasterConnection
 from clock.redis.layer import TickLayer
 from clock.redis.outage import UNAVAILABLE
-from clock.redis.sentinel import MasterConnection
 from testbed.processes import Ticker, Worker, wait_until
 from testbed.redis_servers import Certificate, Sentinel, Server
 from testbed.viewers import connect, watch
@@ -121,7 +121,7 @@ async def test_dead_and_silent_sentinels_are_passed_over(
         async with asyncio.timeout(1):  # as long as a ticker waits
             await layer.group_send(GROUP, {})
         assert time.monotonic() - began > 0.08  # the silent one was asked
-        hearing = asyncio.create_task(layer.hear(GROUP, got.extend))
+        hearing = asyncio.create_task(layer.subscribe(GROUP, got.extend))
         async with asyncio.timeout(5):
             while not got:
                 await layer.group_send(GROUP, {"number": 1})
@@ -153,7 +153,7 @@ async def test_a_master_that_is_none_is_refused(watched: Watched) -> None:
             pass
 
     pool = SentinelConnectionPool("clock", Late(), connection_class=MasterConnection)
-    with pytest.raises(UNAVAILABLE, match="no master"):
+    with pytest.raises(UNAVAILABLE, match="not a master"):
         await pool.get_connection()
     await pool.aclose()
 

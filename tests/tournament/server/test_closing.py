@@ -12,7 +12,7 @@ from testbed.processes import Broker, Ticker, wait_until
 from testbed.viewers import PING, shake_hands
 from tests.faults.proc import open_files
 from tests.tournament.server.test_resets import TlsWorker
-from tournament.server.connection import UNSENT_LIMIT
+from tournament.server.adapter.websocket import UNSENT_LIMIT_BYTES
 
 CLOSE = bytes((0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8))  # 1000, masked by zeros
 
@@ -52,7 +52,7 @@ def test_a_client_that_does_not_read_the_answer(worker: TlsWorker) -> None:
         client.connect(("127.0.0.1", worker.port))
         shake_hands(client, worker.port, "/ws/clock/")
         ping = bytes((PING, 0xFD, 0, 0, 0, 0)) + bytes(125)
-        for _ in range(3 * UNSENT_LIMIT // len(ping)):
+        for _ in range(3 * UNSENT_LIMIT_BYTES // len(ping)):
             client.sendall(ping)
         client.sendall(CLOSE)
         time.sleep(0.1)

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -11,7 +12,8 @@ from twisted.internet import tcp
 from twisted.internet.testing import MemoryReactorClock
 
 from clock.asgi import ServerStatus
-from tournament.server.connection import CLOSE_TIMEOUT, UNSENT_LIMIT, Connection
+from tournament.server.adapter.websocket import CLOSE_TIMEOUT_S, UNSENT_LIMIT_BYTES, WebSocket
+from tournament.server.connection import Connection, Shared
 from tournament.server.heartbeat import Heartbeat
 
 HANDSHAKE = (
@@ -32,11 +34,16 @@ class Line:
             self.own, address = listener.accept()
         self.client.setblocking(False)
         self.own.setblocking(False)
-        connections: set[Connection] = set()
+        connections: set[WebSocket] = set()
+        self.heartbeat = Heartbeat(6, 6)
+        shared = Shared(
+            self.heartbeat,
+            ServerStatus(),
+            accepts_messages=max_message_size > 0,
+            max_control_frames=max_control_frames,
+        )
         self.server = SimpleNamespace(
             connections=connections,
-            heartbeat=Heartbeat(6, 6),
-            status=ServerStatus(),
             root_path="",
             proxy_forwarded_address_header=None,
             create_application=Mock(),
@@ -46,11 +53,14 @@ class Line:
         )
         factory = WebSocketFactory(self.server, reactor=self.reactor)
         factory.setProtocolOptions(maxMessagePayloadSize=max_message_size)
-        self.connection = Connection.with_options_of(factory, max_control_frames=max_control_frames)()
-        self.connection.factory = factory
-        self.connection._raw_query_string = b""
-        self.transport = tcp.Server(self.own, self.connection, address, None, 1, self.reactor)  # type: ignore[arg-type]
-        self.connection.makeConnection(self.transport)
+        self.socket = WebSocket.with_options_of(factory, partial(Connection, shared=shared))()
+        self.socket.factory = factory
+        self.socket._raw_query_string = b""
+        self.transport = tcp.Server(self.own, self.socket, address, None, 1, self.reactor)  # type: ignore[arg-type]
+        self.socket.makeConnection(self.transport)
+        policy = self.socket.events
+        assert isinstance(policy, Connection)
+        self.connection = policy
 
     def close(self) -> None:
         """Let go of both ends."""
@@ -59,8 +69,8 @@ class Line:
 
     def shake_hands(self) -> None:
         """Have the client accepted; the answer is queued, and has not gone out."""
-        self.connection.dataReceived(HANDSHAKE)
-        self.connection.serverAccept()
+        self.socket.dataReceived(HANDSHAKE)
+        self.socket.serverAccept()
 
     def open(self) -> None:
         """Have the client accepted, and its answer read."""
@@ -109,7 +119,7 @@ def test_an_open_connection_takes_a_frame(line: Line) -> None:
 def test_not_before_the_handshake(line: Line) -> None:
     """Nor while the application has not accepted yet."""
     assert not line.connection.write(FRAME)
-    line.connection.dataReceived(HANDSHAKE)
+    line.socket.dataReceived(HANDSHAKE)
     assert not line.connection.write(FRAME)
     assert line.read() == b""
 
@@ -126,7 +136,7 @@ def test_not_before_the_101_has_gone_out(line: Line) -> None:
 def test_not_after_a_close_frame(line: Line) -> None:
     """Neither while it is queued nor when it has gone out."""
     line.open()
-    line.connection.sendClose(4012)
+    line.socket.sendClose(4012)
     assert not line.connection.write(FRAME)
     line.flush()
     assert not line.connection.write(FRAME)
@@ -136,7 +146,7 @@ def test_not_after_a_close_frame(line: Line) -> None:
 def test_not_past_what_the_transport_has_queued(line: Line) -> None:
     """A message of the application's own, for one."""
     line.open()
-    line.connection.sendMessage(b"before")
+    line.socket.sendMessage(b"before")
     assert not line.connection.write(FRAME)
     line.flush()
     assert line.connection.write(FRAME)
@@ -146,20 +156,20 @@ def test_not_past_what_the_transport_has_queued(line: Line) -> None:
 def test_not_past_what_autobahn_has_queued(line: Line) -> None:
     """It sends a message in pieces where it is asked to."""
     line.open()
-    line.connection.send_queue.append((b"piece", True))
+    line.socket.send_queue.append((b"piece", True))
     assert not line.connection.write(FRAME)
-    line.connection.send_queue.clear()
+    line.socket.send_queue.clear()
     assert line.connection.write(FRAME)
 
 
 def test_not_after_the_connection_is_lost(line: Line) -> None:
     """Nor after it was dropped from this side."""
     line.open()
-    line.connection.dropConnection(abort=True)
+    line.socket.dropConnection(abort=True)
     assert not line.connection.write(FRAME)
     line.reactor.advance(1)
     assert not line.connection.write(FRAME)
-    assert line.connection not in line.server.connections
+    assert line.socket not in line.server.connections
 
 
 def test_a_client_that_does_not_read_is_bounded(line: Line) -> None:
@@ -167,7 +177,7 @@ def test_a_client_that_does_not_read_is_bounded(line: Line) -> None:
     line.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     line.open()
     taken = line.fill() * len(FRAME)
-    assert taken < UNSENT_LIMIT + 2 * 65_536  # without the limit it is megabytes
+    assert taken < UNSENT_LIMIT_BYTES + 2 * 65_536  # without the limit it is megabytes
     assert line.transport._tempDataLen < len(FRAME)  # nothing is kept for it but the rest of a frame
     got = b""
     while len(got) < taken:
@@ -201,10 +211,10 @@ def test_a_reset_ends_the_connection(line: Line) -> None:
     line.client.close()
     line.connection.write(FRAME)
     assert not line.connection.write(FRAME)
-    assert line.connection in line.server.connections  # nothing has changed under whoever writes
+    assert line.socket in line.server.connections  # nothing has changed under whoever writes
     line.reactor.advance(1)
-    assert line.connection not in line.server.connections
-    assert not len(line.server.heartbeat)
+    assert line.socket not in line.server.connections
+    assert not len(line.heartbeat)
 
 
 def test_it_is_not_offered_over_tls(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +239,7 @@ def test_who_answers_goes_on(line: Line) -> None:
     line.open()
     line.connection.ping(PING)
     assert line.read() == b"\x89\x04" + PING
-    line.connection.dataReceived(pong(PING))
+    line.socket.dataReceived(pong(PING))
     line.connection.pause_if_silent()
     line.connection.end_if_silent()
     assert line.connection.write(FRAME)
@@ -242,9 +252,9 @@ def test_who_owes_a_pong_is_paused_until_it_comes(line: Line) -> None:
     assert line.connection.write(FRAME)
     line.connection.pause_if_silent()
     assert not line.connection.write(FRAME)
-    line.connection.dataReceived(pong(b"else"))
+    line.socket.dataReceived(pong(b"else"))
     assert not line.connection.write(FRAME)
-    line.connection.dataReceived(pong(PING))
+    line.socket.dataReceived(pong(PING))
     assert line.connection.write(FRAME)
 
 
@@ -256,13 +266,13 @@ def test_who_never_answers_is_cut_off(line: Line) -> None:
     line.connection.end_if_silent()
     line.reactor.advance(1)
     assert line.transport.disconnected
-    assert line.connection not in line.server.connections
+    assert line.socket not in line.server.connections
 
 
 def test_a_ping_waits_its_turn(line: Line) -> None:
     """Where something is queued it goes behind that, and not into the middle."""
     line.open()
-    line.connection.sendMessage(b"before")
+    line.socket.sendMessage(b"before")
     line.connection.ping(PING)
     assert line.read() == b""
     line.flush()
@@ -272,7 +282,7 @@ def test_a_ping_waits_its_turn(line: Line) -> None:
 def test_who_is_closing_is_not_pinged(line: Line) -> None:
     """And owes nothing."""
     line.open()
-    line.connection.sendClose(4012)
+    line.socket.sendClose(4012)
     line.connection.ping(PING)
     line.connection.end_if_silent()
     line.flush()
@@ -286,7 +296,7 @@ def test_daphnes_own_pings_are_off(line: Line, monkeypatch: pytest.MonkeyPatch) 
     line.open()
     line.read()
     monkeypatch.setattr("time.time", lambda: 1e12)
-    line.connection.check_timeouts()
+    line.socket.check_timeouts()
     line.flush()
     assert line.read() == b""
 
@@ -296,22 +306,22 @@ def test_a_limit_on_how_long_a_client_may_stay(line: Line, timeout: float, *, cl
     """Daphne's option, off unless it is given, and by the monotonic clock."""
     line.server.websocket_timeout = timeout
     line.open()
-    line.connection.check_timeouts()
-    assert (line.connection.state != line.connection.STATE_OPEN) is closed
+    line.socket.check_timeouts()
+    assert (line.socket.state != line.socket.STATE_OPEN) is closed
 
 
 def test_an_application_that_does_not_make_up_its_mind(line: Line) -> None:
     """The handshake is refused when Daphne's limit for it has passed."""
     line.server.websocket_connect_timeout = 0
-    line.connection.dataReceived(HANDSHAKE)
-    line.connection.check_timeouts()
+    line.socket.dataReceived(HANDSHAKE)
+    line.socket.check_timeouts()
     line.flush()
     assert line.read().startswith(b"HTTP/1.1 403 ")
 
 
 # --- What a client may not send ---
 
-REFUSED = b"\x88\x18\x0f\xa8a client sends nothing"
+REFUSED = b"\x88\x20\x0f\xa8clients must not send messages"
 TOO_MANY = b"\x88\x19\x0f\xa8too many control frames"
 
 
@@ -331,30 +341,30 @@ TOO_MANY = b"\x88\x19\x0f\xa8too many control frames"
 def test_a_message_is_refused_by_its_first_byte(line: Line, data: bytes) -> None:
     """Nothing more is read, and the application has not heard of it; after a moment the client is cut off."""
     line.open()
-    line.connection.dataReceived(data)
+    line.socket.dataReceived(data)
     line.flush()
     assert line.read() == REFUSED
-    assert not line.connection.data
+    assert not line.socket.data
     assert line.transport not in line.reactor.readers
-    line.connection.dataReceived(data * 100)
-    assert not line.connection.data
+    line.socket.dataReceived(data * 100)
+    assert not line.socket.data
     assert not line.connection.write(FRAME)
-    line.reactor.advance(CLOSE_TIMEOUT - 0.01)
-    assert line.connection in line.server.connections
+    line.reactor.advance(CLOSE_TIMEOUT_S - 0.01)
+    assert line.socket in line.server.connections
     line.reactor.advance(0.02)
     line.reactor.advance(0)
-    assert line.connection not in line.server.connections
+    assert line.socket not in line.server.connections
 
 
 def test_messages_are_taken_where_an_option_says_so() -> None:
     """Up to its size, as Daphne takes them."""
     line = Line(max_message_size=5)
     line.open()
-    line.connection.application_queue = Mock()
-    line.connection.dataReceived(b"\x81\x85\0\0\0\0hello")
-    line.connection.application_queue.put_nowait.assert_called_with({"type": "websocket.receive", "text": "hello"})
-    line.connection.dataReceived(b"\x81\x86\0\0\0\0hello!")
-    assert line.connection.state != line.connection.STATE_OPEN
+    line.socket.application_queue = Mock()
+    line.socket.dataReceived(b"\x81\x85\0\0\0\0hello")
+    line.socket.application_queue.put_nowait.assert_called_with({"type": "websocket.receive", "text": "hello"})
+    line.socket.dataReceived(b"\x81\x86\0\0\0\0hello!")
+    assert line.socket.state != line.socket.STATE_OPEN
     line.close()
 
 
@@ -362,7 +372,7 @@ def test_a_flood_of_pings() -> None:
     """So many are answered, and then the client is closed; what comes behind is not looked at."""
     line = Line(max_control_frames=5)
     line.open()
-    line.connection.dataReceived(b"\x89\x80mask" * 20_000)
+    line.socket.dataReceived(b"\x89\x80mask" * 20_000)
     line.flush()
     assert line.read() == b"\x8a\x00" * 5 + TOO_MANY
     line.close()
@@ -372,7 +382,7 @@ def test_pongs_count_too() -> None:
     """Nobody asked for so many. An answer to each ping of the heartbeat is far below the limit."""
     line = Line(max_control_frames=5)
     line.open()
-    line.connection.dataReceived(pong(b"") * 6)
+    line.socket.dataReceived(pong(b"") * 6)
     line.flush()
     assert line.read() == TOO_MANY
     line.close()
@@ -382,7 +392,7 @@ def test_any_number_of_pings_where_there_is_no_limit() -> None:
     """0 turns it off."""
     line = Line(max_control_frames=0)
     line.open()
-    line.connection.dataReceived(b"\x89\x80mask" * 1_000)
+    line.socket.dataReceived(b"\x89\x80mask" * 1_000)
     while line.transport.dataBuffer or line.transport._tempDataBuffer:
         line.flush()
     assert line.read() == b"\x8a\x00" * 1_000
@@ -392,17 +402,17 @@ def test_any_number_of_pings_where_there_is_no_limit() -> None:
 @pytest.mark.parametrize("more", [HANDSHAKE, b"\x81\x80mask"])
 def test_who_does_not_wait_for_the_answer(line: Line, more: bytes) -> None:
     """What comes before it is kept until then, is no other handshake, and is refused as a message is."""
-    line.connection.dataReceived(HANDSHAKE)
-    line.connection.dataReceived(more)
+    line.socket.dataReceived(HANDSHAKE)
+    line.socket.dataReceived(more)
     assert line.transport not in line.reactor.readers
     line.server.create_application.assert_called_once()
-    line.connection.serverAccept()
+    line.socket.serverAccept()
     line.flush()
     answer = line.read()
     assert answer.startswith(b"HTTP/1.1 101 ")
     assert answer.endswith(b"\r\n\r\n" + REFUSED)
-    line.reactor.advance(CLOSE_TIMEOUT)
-    assert line.connection.state == line.connection.STATE_CLOSED
+    line.reactor.advance(CLOSE_TIMEOUT_S)
+    assert line.socket.state == line.socket.STATE_CLOSED
 
 
 @pytest.mark.parametrize("after", [0.0, 0.5, 0.99])
@@ -410,8 +420,8 @@ def test_a_client_has_time_to_read_a_close(line: Line, after: float) -> None:
     """All of it, whatever part of a second it is: Autobahn's own timer ends with the second."""
     line.reactor.advance(after)
     line.open()
-    line.connection.sendClose(4012)
-    line.reactor.advance(CLOSE_TIMEOUT - 0.01)
+    line.socket.sendClose(4012)
+    line.reactor.advance(CLOSE_TIMEOUT_S - 0.01)
     assert not line.transport.disconnected
     line.reactor.advance(0.02)
     line.reactor.advance(0)

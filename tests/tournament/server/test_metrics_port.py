@@ -21,7 +21,7 @@ from clock.broadcast.relay import Relay
 from testbed.processes import ROOT, Broker, Ticker, Worker, takes_connections, wait_until
 from testbed.viewers import connect, watch
 from tournament.server import metrics_port
-from tournament.server.metrics_port import MOST_CONNECTIONS, MetricsPort, interface_of
+from tournament.server.metrics_port import MAX_CONNECTIONS, MetricsPort, interface_of
 from tournament.up.broker import free_port
 
 
@@ -109,7 +109,7 @@ def test_nobody_there_harms_a_viewer(watched: Worker, port: int) -> None:
     with ExitStack() as open_:
         slow = [
             open_.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
-            for _ in range(MOST_CONNECTIONS)
+            for _ in range(MAX_CONNECTIONS)
         ]
         for client in slow:
             client.sendall(b"GET /metrics HTTP/1.1\r\n")
@@ -122,7 +122,7 @@ def test_nobody_there_harms_a_viewer(watched: Worker, port: int) -> None:
         viewer.socket.close()
         for client in slow:
             assert client.recv(65_536).startswith(b"HTTP/1.1 408 ")
-        for client in slow[: MOST_CONNECTIONS // 2]:  # some end by a reset
+        for client in slow[: MAX_CONNECTIONS // 2]:  # some end by a reset
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.close()
     wait_until(lambda: ask(port, b"GET /metrics HTTP/1.0\r\n\r\n") != b"", "there is room again", 5)
@@ -166,7 +166,7 @@ def test_a_port_that_is_taken(broker: Broker, worker: Worker) -> None:
     environment = {"REDIS_URL": broker.url, "CLOCK_METRICS_PORT": str(worker.port)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 1
-    assert f"CLOCK_METRICS_PORT={worker.port} cannot be used: " in done.stderr
+    assert f"CLOCK_METRICS_PORT={worker.port} is unavailable: " in done.stderr
     assert "already in use" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -194,7 +194,7 @@ def test_an_error_is_one_requests_own(relay: Relay, monkeypatch: pytest.MonkeyPa
         raise OverflowError
 
     def answer() -> bytes:
-        connection = MetricsPort(1, [], ServerStatus()).buildProtocol(None)
+        connection = MetricsPort(1, [], ServerStatus()).http_port.buildProtocol(None)
         assert connection is not None
         transport = StringTransport()
         connection.makeConnection(transport)

@@ -1,7 +1,6 @@
 """The worker as a client meets it: a real process and real sockets."""
 
 import contextlib
-import errno
 import random
 import resource
 import select
@@ -122,7 +121,7 @@ def test_a_client_that_sends_is_closed(worker: Worker, message: bytes) -> None:
     """Even if it sends a good deal more before it hears of it; and it can read why."""
     with watch_from(worker.port).socket as client:
         told = flood(client, message * 50)
-    close = struct.pack("!H", CLOSE_BROKEN_CONTRACT) + b"a client sends nothing"
+    close = struct.pack("!H", CLOSE_BROKEN_CONTRACT) + b"clients must not send messages"
     assert told.endswith(bytes((0x88, len(close))) + close)
 
 
@@ -328,51 +327,6 @@ def test_the_backlog() -> None:
     assert with_backlog("unix:/tmp/x") == "unix:/tmp/x"
 
 
-class Limit:
-    """A limit on open files, on a system that refuses what is above its own bound."""
-
-    def __init__(self, soft: int, hard: int, bound: int) -> None:
-        self.soft, self.hard, self._bound = soft, hard, bound
-
-    def getrlimit(self, _which: int) -> tuple[int, int]:
-        """Return it."""
-        return self.soft, self.hard
-
-    def setrlimit(self, _which: int, limits: tuple[int, int]) -> None:
-        """Change it, or raise what Python raises."""
-        soft, hard = limits
-        assert hard == self.hard
-        if soft == resource.RLIM_INFINITY or soft > self._bound:
-            raise OSError(errno.EINVAL, "Invalid argument")
-        if self.hard != resource.RLIM_INFINITY and soft > self.hard:
-            raise ValueError("not allowed to raise maximum limit")
-        self.soft = soft
-
-
-@pytest.mark.parametrize(
-    ("soft", "hard", "bound", "raised"),
-    [
-        (1_024, 1_048_576, 1 << 30, 1_048_576),
-        (1_048_576, 1_048_576, 0, 1_048_576),
-        (256, resource.RLIM_INFINITY, 10_240, 10_240),  # macOS
-        (256, 12_288, 10_240, 10_240),
-        (12_000, resource.RLIM_INFINITY, 12_288, 12_000),
-        (256, 2_048, 512, 256),  # neither is to be had
-        (256, resource.RLIM_INFINITY, 512, 256),
-        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 0, resource.RLIM_INFINITY),
-    ],
-)
-def test_a_limit_that_cannot_be_had_stops_nothing(
-    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, bound: int, raised: int
-) -> None:
-    """It is raised as far as it goes."""
-    limit = Limit(soft, hard, bound)
-    for name in ("getrlimit", "setrlimit"):
-        monkeypatch.setattr(server.resource, name, getattr(limit, name))
-    server.raise_open_file_limit()
-    assert limit.soft == raised
-
-
 def test_it_may_have_as_many_connections_as_the_system_allows(worker: Worker) -> None:
     """The soft limit on open files is raised to the hard one."""
     soft, hard = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
@@ -383,7 +337,7 @@ def test_errors_that_twisted_catches_are_logged() -> None:
     """Daphne sends all that Twisted logs nowhere; its errors become lines of ours, with their traceback."""
     program = (
         "import django, os; os.environ['DJANGO_SETTINGS_MODULE'] = 'tournament.settings'; django.setup()\n"
-        "from tournament.server.server import log_twisted_errors\n"
+        "from tournament.server.adapter.twisted_log import log_twisted_errors\n"
         "from twisted.logger import globalLogBeginner\n"
         "from twisted.python import log\n"
         "globalLogBeginner.beginLoggingTo([lambda _: None], redirectStandardIO=False, discardBuffer=True)\n"

@@ -10,8 +10,9 @@ from unittest.mock import Mock
 import pytest
 from daphne.http_protocol import WebRequest
 
+from clock.process.supervisor import Supervisor
 from testbed.processes import ROOT
-from tournament.server.steady import SteadyServer
+from tournament.server.adapter.daphne_server import DaphneServer
 
 HOURS = 3600.0
 
@@ -34,11 +35,9 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> SteadyServer:
+def server(monkeypatch: pytest.MonkeyPatch) -> DaphneServer:
     """A server that was never run: its checks are called by hand."""
-    server = SteadyServer(None, ["tcp:0"], http_timeout=60)
-    server.connections = {}
-    return server
+    return DaphneServer(None, ["tcp:0"], events=Mock(), http_rules=Mock(), supervisor=Supervisor(), http_timeout=60)
 
 
 async def run_for_ever() -> None:
@@ -46,7 +45,7 @@ async def run_for_ever() -> None:
     await asyncio.get_running_loop().create_future()
 
 
-def connected(server: SteadyServer, protocol: Any) -> asyncio.Task[None]:
+def connected(server: DaphneServer, protocol: Any) -> asyncio.Task[None]:
     """Let somebody connect; return the application, which runs until it is cancelled."""
     server.protocol_connected(protocol)
     application = asyncio.create_task(run_for_ever())
@@ -54,7 +53,7 @@ def connected(server: SteadyServer, protocol: Any) -> asyncio.Task[None]:
     return application
 
 
-def request_to(server: SteadyServer) -> Any:
+def request_to(server: DaphneServer) -> Any:
     """Return an HTTP request as Daphne makes it, under way."""
     request = WebRequest.__new__(WebRequest)
     request.server = server
@@ -70,7 +69,7 @@ def step(request: pytest.FixtureRequest) -> float:
     return float(request.param * HOURS)
 
 
-async def test_an_application_has_its_time_to_end(server: SteadyServer, clocks: Clocks, step: float) -> None:
+async def test_an_application_has_its_time_to_end(server: DaphneServer, clocks: Clocks, step: float) -> None:
     """10 seconds after its client has gone it is cancelled: not sooner and not later, whatever the wall clock says."""
     application = connected(server, client := Mock())
     server.protocol_disconnected(client)
@@ -86,7 +85,7 @@ async def test_an_application_has_its_time_to_end(server: SteadyServer, clocks: 
     assert not server.connections
 
 
-async def test_a_request_has_its_time(server: SteadyServer, clocks: Clocks, step: float) -> None:
+async def test_a_request_has_its_time(server: DaphneServer, clocks: Clocks, step: float) -> None:
     """With `--http-timeout 60`: neither cut off by the clock that was set, nor let live by it."""
     one = request_to(server)
     application = connected(server, one)
@@ -100,7 +99,7 @@ async def test_a_request_has_its_time(server: SteadyServer, clocks: Clocks, step
     application.cancel()
 
 
-async def test_who_is_there_stays(server: SteadyServer, clocks: Clocks, step: float) -> None:
+async def test_who_is_there_stays(server: DaphneServer, clocks: Clocks, step: float) -> None:
     """No application is cancelled, and nothing forgotten, while its client is there."""
     application = connected(server, client := Mock())
     clocks.wall += step
@@ -116,7 +115,8 @@ async def test_who_is_there_stays(server: SteadyServer, clocks: Clocks, step: fl
 def test_timers_go_by_the_monotonic_clock() -> None:
     """Twisted's own: among them what Daphne does once a second, and the ends of handshakes and idle connections."""
     program = (
-        "import time; from tournament.server.reactor import install; install(); from twisted.internet import reactor;"
+        "import time; from tournament.server.adapter.reactor import install; install();"
+        "from twisted.internet import reactor;"
         "print(reactor.callLater(60, print).getTime() - time.monotonic())"
     )
     done = subprocess.run(
@@ -128,7 +128,7 @@ def test_timers_go_by_the_monotonic_clock() -> None:
 # --- What an application leaves behind ---
 
 
-async def test_an_exception_is_told_once(server: SteadyServer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_exception_is_told_once(server: DaphneServer, caplog: pytest.LogCaptureFixture) -> None:
     """To the log with its traceback, and to the client while that is there."""
 
     async def fail() -> None:
@@ -148,7 +148,7 @@ async def test_an_exception_is_told_once(server: SteadyServer, caplog: pytest.Lo
     assert list(server.connections) == [client]
 
 
-async def test_the_end_cancels_what_is_left(server: SteadyServer) -> None:
+async def test_the_end_cancels_what_is_left(server: DaphneServer) -> None:
     """And does not stumble over a connection whose application has ended, or has not begun; Daphne's own does."""
     application = connected(server, Mock())
     server.protocol_connected(Mock())  # a request that was upgraded, or is not complete

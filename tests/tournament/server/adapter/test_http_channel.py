@@ -9,8 +9,9 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.web.http import Request
 
-from tournament.server.http_connection import LAST_WORDS, HttpConnection
-from tournament.server.web_request import guarded
+from tournament.server.adapter.http_channel import REFUSAL_TIMEOUT_S, HttpChannel
+from tournament.server.adapter.request_guard import guarded
+from tournament.server.http_limits import HttpLimits
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
 
@@ -51,9 +52,7 @@ class Line:
                 """Keep it."""
                 keep(self)
 
-        self.connection = HttpConnection(
-            request_timeout=request_timeout, idle_timeout=idle_timeout, max_header_size=max_header_size
-        )
+        self.connection = HttpChannel(HttpLimits(request_timeout, idle_timeout, max_header_size))
         self.connection.requestFactory = Kept
         self.connection.callLater = self.clock.callLater
         self.transport = Transport()
@@ -95,7 +94,7 @@ def test_bytes_that_trickle_do_not_hold_up_the_deadline() -> None:
     assert line.clock.seconds() == 10
     assert line.status == HTTPStatus.REQUEST_TIMEOUT
     assert not line.transport.aborted
-    line.clock.advance(LAST_WORDS)
+    line.clock.advance(REFUSAL_TIMEOUT_S)
     assert line.transport.aborted
 
 
@@ -186,7 +185,7 @@ def test_what_is_refused(more: bytes, status: int | None) -> None:
         line.send(GET + b"\r\n")
         assert not line.requests
         assert line.transport.value().count(b"HTTP/1.1 ") == 1
-        line.clock.advance(LAST_WORDS)
+        line.clock.advance(REFUSAL_TIMEOUT_S)
         assert line.transport.aborted
 
 
@@ -257,7 +256,7 @@ def test_a_target_for_proxies_and_a_host_too_few_or_too_many(head: bytes) -> Non
     assert line.status == HTTPStatus.BAD_REQUEST
     assert line.transport.ended
     assert not line.requests
-    line.clock.advance(LAST_WORDS)
+    line.clock.advance(REFUSAL_TIMEOUT_S)
     assert line.transport.aborted
 
 
