@@ -99,7 +99,7 @@ def test_when_a_part_ends_all_end(directory: Path) -> None:
         started = family(program.pid)
         output = program.output()
     assert "already in use" in output
-    assert "the worker ended with exit code 1" in output
+    assert "the worker exited with code 1" in output
     assert not alive(started)
 
 
@@ -111,7 +111,7 @@ def test_a_part_that_is_killed_is_started_again(directory: Path) -> None:
         for name, words in ("ticker", b"manage.py\0ticker"), ("worker", b"tournament.server"):
             (victim,) = (pid for pid in family(program.pid) if words in Path(f"/proc/{pid}/cmdline").read_bytes())
             os.kill(victim, signal.SIGKILL)
-            program.wait_for_output(f"the {name} ended with exit code -9: restarting it in 0.5 s")
+            program.wait_for_output(f"the {name} exited with code -9: restarting it in 0.5 s")
             wait_until(lambda: tells_the_time(port), "the clock tells the time", 10)
         started = family(program.pid)
         assert len(started) == 4

