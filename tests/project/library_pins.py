@@ -59,6 +59,13 @@ TWISTED = [
         {
             "dataBuffer": (CLASS, "empty when nothing is queued"),
             "_tempDataBuffer": (INSTANCE, "empty when nothing is queued"),
+        },
+    ),
+    *_pins(
+        "Twisted",
+        "twisted.internet.abstract:_ConsumerMixin",
+        SERVER + "websocket.py",
+        {
             "producer": (CLASS, "the HTTP channel that the WebSocket replaces"),
             "registerProducer": ("(producer, streaming)", "learns when all queued data has been sent"),
             "unregisterProducer": ("()", "parts the HTTP channel from the transport"),
@@ -68,10 +75,13 @@ TWISTED = [
         "Twisted",
         "twisted.internet.tcp:Connection",
         SERVER + "websocket.py",
-        {
-            "TLS": (CLASS, "frames go straight to the socket only without TLS"),
-            "socket": (INSTANCE, "frames go straight to its send"),
-        },
+        {"socket": (INSTANCE, "frames go straight to its send")},
+    ),
+    *_pins(
+        "Twisted",
+        "twisted.internet.tcp:_TLSConnectionMixin",
+        SERVER + "websocket.py",
+        {"TLS": (CLASS, "frames go straight to the socket only without TLS")},
     ),
     *_pins(
         "Twisted",

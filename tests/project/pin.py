@@ -59,17 +59,16 @@ def _shape_of(owner: Any, pin: Pin) -> str | None:
     """Return the shape of a name, as it is written in a pin; None if there is none."""
     if pin.shape == READ:
         return READ if pin.name in _read_in(owner) else None
-    if not inspect.isclass(owner):
+    if inspect.ismodule(owner):
         return _shape_of_value(getattr(owner, pin.name, None))
     if pin.shape == INSTANCE:
         return INSTANCE if pin.name in instance_names(owner) else None
-    value = inspect.getattr_static(owner, pin.name, None)
+    value = vars(owner).get(pin.name)  # the owner is the class that defines it: what a base has does not count
     if inspect.isroutine(value) or isinstance(value, staticmethod | classmethod):
         return _parameters(value.__func__ if isinstance(value, staticmethod | classmethod) else value, is_method=True)
     if isinstance(value, property):
         return PROPERTY
-    is_declared = any(pin.name in {*vars(cls), *inspect.get_annotations(cls)} for cls in owner.__mro__)
-    return CLASS if is_declared else None
+    return CLASS if pin.name in {*vars(owner), *inspect.get_annotations(owner)} else None
 
 
 def _shape_of_value(value: Any) -> str | None:
@@ -91,23 +90,20 @@ def _parameters(function: Any, *, is_method: bool) -> str:
 
 @cache
 def instance_names(cls: Any) -> frozenset[str]:
-    """Return the names that a class or its bases set on `self`, or have slots for."""
-    names: set[str] = set()
-    for base in cls.__mro__:
-        names |= {name for name, value in vars(base).items() if inspect.ismemberdescriptor(value)}
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
-        except (TypeError, OSError):  # a builtin
-            continue
-        names |= {
-            node.attr
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Attribute)
-            and isinstance(node.ctx, ast.Store)
-            and isinstance(node.value, ast.Name)
-            and node.value.id == "self"
-        }
-    return frozenset(names)
+    """Return the names that a class sets on `self`, or has slots for. Those of its bases do not count."""
+    names = {name for name, value in vars(cls).items() if inspect.ismemberdescriptor(value)}
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+    except (TypeError, OSError):  # a builtin
+        return frozenset(names)
+    return frozenset(names) | {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    }
 
 
 def _read_in(function: Any) -> set[str]:
