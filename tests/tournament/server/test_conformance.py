@@ -66,7 +66,7 @@ class Server(Program):
         options = [f"--websocket-max-{what}-size={MAX_MESSAGE_BYTES}" for what in ("message", "frame")]
         options += [f"--ping-interval={PING_INTERVAL_S}", f"--port={self.port}"]
         command = [sys.executable, "-m", *program, *options, "tests.tournament.server.echo:application"]
-        super().__init__(name, command, directory)
+        super().__init__(name, command, directory, {"CLOCK_DRAIN_NOTICE": "0", "CLOCK_DRAIN_SPREAD": "0"})
 
     def start(self) -> None:
         """Start it and wait until it accepts connections."""
