@@ -5,7 +5,7 @@ import pytest
 
 from clock.redis.flat_map import MAX_MESSAGE_BYTES, read_flat_map
 
-# What anyone with access to Redis can publish, and what is no message.
+# What anyone with access to Redis can publish, and what is not a message.
 HOSTILE = {
     "nested lists": b"\x91" * 1_000 + b"\x01",
     "more nested lists": b"\x91" * 4_000 + b"\x01",
@@ -36,15 +36,15 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE.keys())
-def test_what_is_no_flat_map_is_refused(data: bytes) -> None:
-    """With an ordinary error."""
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - msgpack raises what it likes
+def test_what_is_not_a_flat_map_is_refused(data: bytes) -> None:
+    """The error is an ordinary one, not that memory or the stack is exhausted."""
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - msgpack raises several kinds
         read_flat_map(data)
     assert not isinstance(caught.value, RecursionError | MemoryError)
 
 
 def test_a_message_of_the_largest_size_is_read() -> None:
-    """All kinds of values, and no nesting."""
+    """It may have values of all kinds, without nesting."""
     message = {"a": 1, "b": -1.5, "c": None, "d": True, "e": b"x", "f": ""}
     message["f"] = "x" * (MAX_MESSAGE_BYTES - len(msgpack.packb(message)) - 2)
     assert len(data := msgpack.packb(message)) == MAX_MESSAGE_BYTES

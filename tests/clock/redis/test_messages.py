@@ -11,7 +11,7 @@ from clock.redis.messages import MAX_UNPARSED_BYTES, Messages
 
 
 class Wire:
-    """A connection whose bytes come from the test."""
+    """A connection whose bytes the test sends."""
 
     def __init__(self) -> None:
         self.got: list[Any] = []
@@ -20,7 +20,7 @@ class Wire:
         self.messages = Messages(self.transport, read_flat_map, self.take, self._drop)
 
     def take(self, messages: list[Any]) -> None:
-        """Keep messages, unless one says to fail."""
+        """Keep messages; raise an error if one says so."""
         self.got += messages
         if {"fail": True} in messages:
             raise KeyError("a defect")
@@ -29,7 +29,7 @@ class Wire:
         self.dropped += 1
 
     def receive(self, data: bytes) -> None:
-        """Have data come in."""
+        """Pass data to the protocol."""
         self.messages.data_received(data)
 
 
@@ -51,8 +51,8 @@ def publication(payload: bytes) -> bytes:
         b"_\r\n",
     ],
 )
-async def test_other_replies_are_of_no_interest(reply: bytes) -> None:
-    """Also those that Redis never sends."""
+async def test_other_replies_are_ignored(reply: bytes) -> None:
+    """Replies that are not messages have no effect, not even those that Redis never sends."""
     wire = Wire()
     wire.receive(reply + publication(b"\x80"))
     assert wire.got == [{}]
@@ -60,8 +60,8 @@ async def test_other_replies_are_of_no_interest(reply: bytes) -> None:
 
 
 @pytest.mark.parametrize("payload", [b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n:1\r\n", b"*3\r\n$7\r\nmessage\r\n_\r\n_\r\n"])
-async def test_a_message_that_is_no_bytes_is_counted(payload: bytes) -> None:
-    """As one that cannot be read."""
+async def test_a_message_without_bytes_is_dropped(payload: bytes) -> None:
+    """It counts as one that cannot be read."""
     wire = Wire()
     wire.receive(payload + publication(b"\x80"))
     assert (wire.got, wire.dropped) == ([{}], 1)
@@ -77,7 +77,7 @@ async def test_a_message_that_is_no_bytes_is_counted(payload: bytes) -> None:
     ids=["no protocol", "no length", "an error"],
 )
 async def test_what_ends_the_connection(data: bytes, error: type[Exception], words: str) -> None:
-    """Cleanly, once, and nothing of it reaches the event loop."""
+    """What is not a reply, and an error, end the connection once; no exception reaches the event loop."""
     wire = Wire()
     wire.receive(data)
     wire.receive(data)
@@ -86,8 +86,8 @@ async def test_what_ends_the_connection(data: bytes, error: type[Exception], wor
         await wire.messages.lost
 
 
-async def test_what_is_not_parsed_yet_is_bounded() -> None:
-    """A message of a little less than the limit is waited for, and dropped."""
+async def test_what_is_not_parsed_is_limited() -> None:
+    """A message of less than the limit is received and dropped; a larger one ends the connection."""
     wire = Wire()
     for payload in (bytes(MAX_UNPARSED_BYTES - 1_000), bytes(MAX_UNPARSED_BYTES + 1_000)):
         data = publication(payload)
@@ -98,8 +98,8 @@ async def test_what_is_not_parsed_yet_is_bounded() -> None:
         await wire.messages.lost
 
 
-async def test_an_error_of_who_takes_is_theirs() -> None:
-    """Whoever waits for the end of the connection gets it; nothing is lost in the event loop's own log."""
+async def test_an_error_of_the_receiver_ends_the_connection() -> None:
+    """Whoever awaits `lost` gets the error, and not the event loop's log."""
     wire = Wire()
     wire.receive(publication(b"\x81\xa4fail\xc3"))
     wire.transport.abort.assert_called_once_with()
