@@ -89,4 +89,4 @@ def _of_server(status: ServerStatus) -> Iterator[Metric]:
     for code in (*COUNTED_CODES, None):
         closed.add_metric(["other" if code is None else str(code)], status.closed[code])
     yield closed
-    yield CounterMetricFamily("clock_heartbeat_cut_off", "Of these, for an overdue pong.", value=status.cut_off)
+    yield CounterMetricFamily("clock_heartbeat_cut_off", "Of these, for an overdue pong.", value=status.timed_out)

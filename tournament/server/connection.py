@@ -155,7 +155,7 @@ class Connection:
     def end_if_silent(self) -> None:
         """Disconnect a client that owes a pong."""
         if self._expected_pong is not None:
-            self._shared.status.cut_off += 1
+            self._shared.status.timed_out += 1
             self._socket.abort()
 
     def _pause(self, *, paused: bool) -> None:

@@ -95,7 +95,7 @@ async def test_the_server(relay: Relay) -> None:
     """What a client may send as a close code has no say in how many series there are."""
     status = ServerStatus()
     status.draining = True
-    status.opened, status.cut_off = 9, 1
+    status.opened, status.timed_out = 9, 1
     for code in (1006, 4012, 4012, 3000, 3001, 4999):
         status.count_close(code)
     told = ask(status)

@@ -9,7 +9,7 @@ from tournament.server.open_files import raise_open_file_limit
 
 
 class Limit:
-    """A limit on open files, on a system that refuses what is above its own bound."""
+    """A limit on open files, on a system that refuses values above `bound`."""
 
     def __init__(self, soft: int, hard: int, bound: int) -> None:
         self.soft, self.hard, self._bound = soft, hard, bound
@@ -37,15 +37,15 @@ class Limit:
         (256, resource.RLIM_INFINITY, 10_240, 10_240),  # macOS
         (256, 12_288, 10_240, 10_240),
         (12_000, resource.RLIM_INFINITY, 12_288, 12_000),
-        (256, 2_048, 512, 256),  # neither is to be had
+        (256, 2_048, 512, 256),  # neither is allowed
         (256, resource.RLIM_INFINITY, 512, 256),
         (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 0, resource.RLIM_INFINITY),
     ],
 )
-def test_a_limit_that_cannot_be_had_stops_nothing(
+def test_the_limit_is_raised_as_far_as_the_system_allows(
     monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, bound: int, raised: int
 ) -> None:
-    """It is raised as far as it goes."""
+    """A system that refuses the hard limit, or has none, causes no error."""
     limit = Limit(soft, hard, bound)
     for name in ("getrlimit", "setrlimit"):
         monkeypatch.setattr(resource, name, getattr(limit, name))
