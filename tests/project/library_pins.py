@@ -55,7 +55,7 @@ TWISTED = [
     *_pins(
         "Twisted",
         "twisted.internet.abstract:FileDescriptor",
-        SERVER + "websocket.py",
+        SERVER + "direct_socket.py",
         {
             "dataBuffer": (CLASS, "empty when nothing is queued"),
             "_tempDataBuffer": (INSTANCE, "empty when nothing is queued"),
@@ -64,7 +64,7 @@ TWISTED = [
     *_pins(
         "Twisted",
         "twisted.internet.abstract:_ConsumerMixin",
-        SERVER + "websocket.py",
+        SERVER + "direct_socket.py",
         {
             "producer": (CLASS, "the HTTP channel that the WebSocket replaces"),
             "registerProducer": ("(producer, streaming)", "learns when all queued data has been sent"),
@@ -74,13 +74,13 @@ TWISTED = [
     *_pins(
         "Twisted",
         "twisted.internet.tcp:Connection",
-        SERVER + "websocket.py",
+        SERVER + "direct_socket.py",
         {"socket": (INSTANCE, "frames go straight to its send")},
     ),
     *_pins(
         "Twisted",
         "twisted.internet.tcp:_TLSConnectionMixin",
-        SERVER + "websocket.py",
+        SERVER + "direct_socket.py",
         {"TLS": (CLASS, "frames go straight to the socket only without TLS")},
     ),
     *_pins(

@@ -12,7 +12,8 @@ from twisted.internet import tcp
 from twisted.internet.testing import MemoryReactorClock
 
 from clock.asgi import ServerStatus
-from tournament.server.adapter.websocket import CLOSE_TIMEOUT_S, UNSENT_LIMIT_BYTES, WebSocket
+from tournament.server.adapter.direct_socket import UNSENT_LIMIT_BYTES
+from tournament.server.adapter.websocket import CLOSE_TIMEOUT_S, WebSocket
 from tournament.server.connection import Connection, Shared
 from tournament.server.heartbeat import Heartbeat
 

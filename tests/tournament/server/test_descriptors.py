@@ -16,7 +16,7 @@ from testbed.redis_servers import Certificate
 from testbed.viewers import PING, shake_hands
 from tests.faults.aborted import client_hello
 from tests.faults.proc import open_files
-from tournament.server.adapter.websocket import UNSENT_LIMIT_BYTES
+from tournament.server.adapter.direct_socket import UNSENT_LIMIT_BYTES
 from tournament.up.broker import free_port
 
 CONNECTIONS = 200

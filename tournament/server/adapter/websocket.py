@@ -4,21 +4,15 @@ The policy of a connection (which frames its client may send, when it is written
 `ConnectionEvents`. Autobahn and Daphne give none of the hooks below as their API, so all use of them is here.
 """
 
-import socket
 import time
 from collections.abc import Callable
 from typing import Any, Final, Self
 
 from autobahn.websocket.types import ConnectionDeny
 from daphne.ws_protocol import WebSocketProtocol
-from twisted.internet import tcp
 
 from tournament.server.adapter.connection_events import DETACHED, ConnectionEvents
-
-# Bytes that the kernel accepts for a client beyond those in flight. Without a limit it accepts megabytes for a client
-# that does not read. It must be this and not SO_SNDBUF, which counts what is in flight too, and so starves a client
-# that is far away.
-UNSENT_LIMIT_BYTES: Final = 64 * 1024
+from tournament.server.adapter.direct_socket import has_queued_data, open_direct_socket
 
 # Seconds that a client has to read a close frame and answer it, before it is disconnected.
 CLOSE_TIMEOUT_S: Final = 0.9
@@ -72,10 +66,7 @@ class WebSocket(WebSocketProtocol):
 
         Only then may `direct_send` be used.
         """
-        transport = self.transport
-        return bool(
-            self.state == OPEN and not transport.dataBuffer and not transport._tempDataBuffer and not self.send_queue
-        )
+        return bool(self.state == OPEN and not self.send_queue and not has_queued_data(self.transport))
 
     def queue(self, data: bytes) -> None:
         """Send data as it is, before anything that is sent later."""
@@ -113,24 +104,8 @@ class WebSocket(WebSocketProtocol):
         """Take the socket over from the HTTP channel."""
         self.server = self.factory.server_class  # Daphne's `onClose` needs it even if the handshake fails
         super().connectionMade()
-        transport = self.transport
-        # Over TLS the transport is another, and what is written straight to the socket would not be encrypted.
-        if isinstance(transport, tcp.Server) and not transport.TLS:
-            self._take_over(transport)
+        self.direct_send = open_direct_socket(self.transport, self)
         self.events = self.make_events(self)
-
-    def _take_over(self, transport: Any) -> None:
-        self.direct_send = transport.socket.send
-        # Until now the transport's producer was the HTTP channel, which its request refers to, and which refers to
-        # its request. Apart, both are freed at once; otherwise those of a crowd wait for the garbage collector.
-        if transport.producer is not None:
-            transport.producer.successor = self
-            self.factory.reactor.callLater(0, transport.producer.requests.clear)
-            transport.unregisterProducer()
-        # A producer is told whenever all queued data has been sent.
-        transport.registerProducer(self, streaming=False)
-        if transport.socket.family in {socket.AF_INET, socket.AF_INET6}:
-            transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT_BYTES)
 
     def onConnect(self, request: Any) -> Any:  # noqa: N802 - Autobahn's name
         """Refuse subprotocols that are not ASCII: Daphne decodes them as ASCII, and logs a traceback."""
