@@ -1,4 +1,4 @@
-"""Signals during startup: a process that is told to stop before it can shut down gracefully exits at once.
+"""Signals during startup: a process that is stopped before it can shut down gracefully exits at once.
 
 Without a handler SIGTERM ends most processes, but not process 1, as in a container without an init: the kernel drops a
 signal that such a process has no handler for. And uvloop loses a signal that arrives between `add_signal_handler` and

@@ -132,7 +132,7 @@ TWISTED = [
         "twisted.web.http:HTTPChannel",
         SERVER + "http_channel.py, http_port.py",
         {
-            "_abortingCall": (CLASS, "cancels the disconnection of a client that has gone"),
+            "_abortingCall": (CLASS, "cancels the timer of a client that has disconnected"),
             "_networkProducer": (INSTANCE, "lets the transport close its side"),
             "_path": (INSTANCE, "replaces an absolute target"),
             "_receivedHeaderCount": (CLASS, "tells 431 from 400"),
@@ -187,7 +187,7 @@ TWISTED = [
         "Twisted",
         "twisted.web.http:Request.finish",
         SERVER + "http_port.py",
-        {"log": (READ, "the factory is told of each request")},
+        {"log": (READ, "the factory logs each request")},
     ),
 ]
 
@@ -280,7 +280,7 @@ DAPHNE = [
             "abort_start": (INSTANCE, "an endpoint is unavailable"),
             "application": (INSTANCE, "the ASGI application"),
             "application_checker": ("()", "replaced by a supervised task"),
-            "application_close_timeout": (INSTANCE, "cancels an application whose client has gone"),
+            "application_close_timeout": (INSTANCE, "cancels an application whose client has disconnected"),
             "connections": (INSTANCE, "the WebSockets and requests in progress"),
             "create_application": ("(protocol, scope)", "completes the scope"),
             "handle_reply": ("(protocol, message)", "what an application sends"),

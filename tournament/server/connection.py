@@ -104,7 +104,7 @@ class Connection:
         """Close because the worker stops. No effect unless the connection is open."""
         self._socket.close(CLOSE_GOING_AWAY, "the worker is going away")
 
-    # --- What the adapter tells ---
+    # --- Called by the adapter ---
 
     def opened(self) -> None:
         """Count the connection, and start to ping the client."""

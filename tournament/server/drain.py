@@ -47,38 +47,38 @@ class Worker(Protocol):
 class Drain:
     """Drains a worker, once.
 
-    Its phases are `notice` seconds for load balancers, `spread` seconds for viewers, and `STRAGGLER_TIMEOUT_S`.
+    Its phases are `notice_s` for load balancers, `spread_s` for viewers, and `STRAGGLER_TIMEOUT_S` for stragglers.
     """
 
     def __init__(
         self,
         worker: Worker,
-        notice: float,
-        spread: float,
+        notice_s: float,
+        spread_s: float,
         *,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._worker = worker
-        self._notice = notice
-        self._spread = spread
+        self._notice_s = notice_s
+        self._spread_s = spread_s
         self._now = now
         self._sleep = sleep
         self._is_hurried = False
         self._end = now()  # of the current phase
-        self._hurried_phase = 0.0  # how long the current phase lasts at most, from the moment of a hurry
+        self._hurried_phase_s = 0.0  # how long the current phase lasts at most, from the moment of a hurry
 
     def hurry(self) -> None:
         """End the notice, and send the viewers, or those that are left, away over `HURRIED_SPREAD_S` seconds."""
         self._is_hurried = True
-        self._end = min(self._end, self._now() + self._hurried_phase)
+        self._end = min(self._end, self._now() + self._hurried_phase_s)
 
     async def run(self) -> None:
         """Drain."""
-        self._begin_phase(self._notice, 0.0)
+        self._begin_phase(self._notice_s, 0.0)
         await self._wait()
         self._worker.stop_listening()
-        self._begin_phase(self._spread, HURRIED_SPREAD_S)
+        self._begin_phase(self._spread_s, HURRIED_SPREAD_S)
         await self._send_away(list(self._worker.viewers()))
         self._begin_phase(STRAGGLER_TIMEOUT_S, STRAGGLER_TIMEOUT_S)
         while self._now() < self._end and not self._worker.is_idle():
@@ -93,15 +93,15 @@ class Drain:
             if viewers:
                 await self._wait(len(viewers) + 1)
 
-    def _begin_phase(self, seconds: float, hurried: float) -> None:
-        self._hurried_phase = hurried
-        self._end = self._now() + (min(seconds, hurried) if self._is_hurried else seconds)
+    def _begin_phase(self, phase_s: float, hurried_s: float) -> None:
+        self._hurried_phase_s = hurried_s
+        self._end = self._now() + (min(phase_s, hurried_s) if self._is_hurried else phase_s)
 
     async def _wait(self, parts: int = 1) -> None:
         """Wait for one of `parts` equal parts of what is left of the phase, which a hurry may shorten meanwhile."""
         began = self._now()
-        while (left := began + (self._end - began) / parts - self._now()) > 0:
-            await self._sleep(min(left, CHECK_INTERVAL_S))
+        while (left_s := began + (self._end - began) / parts - self._now()) > 0:
+            await self._sleep(min(left_s, CHECK_INTERVAL_S))
 
 
 def _send_away(viewer: Viewer) -> None:

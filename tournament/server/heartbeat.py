@@ -34,18 +34,18 @@ class Client(Protocol):
 
 
 class Heartbeat:
-    """Pings each client once in `interval` seconds, and disconnects those that do not answer within `timeout` seconds.
+    """Pings each client once in `interval_s`, and disconnects those that do not answer within `timeout_s`.
 
     The timeout is at most the interval, so that a client has one ping to answer at a time.
     """
 
-    def __init__(self, interval: float, timeout: float) -> None:
-        slots = max(1, round(interval / SLOT_S))
+    def __init__(self, interval_s: float, timeout_s: float) -> None:
+        slots = max(1, round(interval_s / SLOT_S))
         self._slots: list[dict[Client, None]] = [{} for _ in range(slots)]
         self._next_to_join = cycle(self._slots)
         self._slot_of: dict[Client, dict[Client, None]] = {}
         self._pause_after = round(PAUSE_AFTER_S / SLOT_S)
-        self._end_after = min(slots, max(1, round(timeout / SLOT_S)))
+        self._end_after = min(slots, max(1, round(timeout_s / SLOT_S)))
         self._current = 0
 
     def __len__(self) -> int:

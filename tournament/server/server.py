@@ -88,7 +88,7 @@ class Server:
         if self._has_failed:
             sys.exit(1)
 
-    # --- What the adapter tells and asks ---
+    # --- Called by the adapter ---
 
     def started(self) -> None:
         """Start the tasks of the worker."""
@@ -168,7 +168,7 @@ class Server:
             await self._drain.run()
         self._daphne.stop()
 
-    # --- What the drain asks ---
+    # --- Called by the drain ---
 
     def stop_listening(self) -> None:
         """Accept no more connections."""

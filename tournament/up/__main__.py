@@ -77,12 +77,12 @@ async def up(bind: str, port: int, directory: Path) -> int:
     parts.append(Part("worker", [sys.executable, *server], environment))
 
     loop = asyncio.get_running_loop()
-    told_to_stop, is_shown, is_ending = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    stop_requested, is_shown, is_ending = asyncio.Event(), asyncio.Event(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told_to_stop.set)
+        loop.add_signal_handler(number, stop_requested.set)
     running = [asyncio.create_task(keep_running(part, is_shown, is_ending)) for part in parts]
     announcing = asyncio.create_task(announce(bind, port, own_broker, is_shown))
-    stopping = asyncio.create_task(told_to_stop.wait())
+    stopping = asyncio.create_task(stop_requested.wait())
     done, _ = await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
     announcing.cancel()
     for part, task in zip(parts, running, strict=True):
@@ -93,7 +93,7 @@ async def up(bind: str, port: int, directory: Path) -> int:
     for part in reversed(parts):  # the broker last, because the others use it
         await part.end()
     await asyncio.gather(*running, announcing, return_exceptions=True)
-    return 0 if told_to_stop.is_set() else 1
+    return 0 if stop_requested.is_set() else 1
 
 
 def main() -> None:

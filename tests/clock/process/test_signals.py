@@ -20,7 +20,7 @@ TICKER = ["manage.py", "ticker"]
 LATEST_S = 1.2
 
 
-@pytest.mark.parametrize("moments", [3, pytest.param(24, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("moments", [3, pytest.param(12, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("part", ["worker", "ticker"])
 def test_sigterm_during_startup_is_not_lost(broker: Broker, part: str, moments: int) -> None:
     """At any moment of its start, a process exits by itself on SIGTERM: it is neither killed nor does it ignore it."""

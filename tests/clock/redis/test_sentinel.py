@@ -123,7 +123,7 @@ async def test_unavailable_sentinels_are_skipped(directory: Path, make_layer: Ca
         async with asyncio.timeout(1):  # as long as a ticker waits
             await layer.group_send(GROUP, {})
         assert time.monotonic() - began > 0.08  # the silent one was asked
-        hearing = asyncio.create_task(layer.subscribe(GROUP, got.extend))
+        receiving = asyncio.create_task(layer.subscribe(GROUP, got.extend))
         async with asyncio.timeout(5):
             while not got:
                 await layer.group_send(GROUP, {"number": 1})
@@ -131,8 +131,8 @@ async def test_unavailable_sentinels_are_skipped(directory: Path, make_layer: Ca
         # The Sentinels are not connected to until they are needed again, and in the end no connection is left.
         with sentinel.client() as client:
             assert len(client.client_list(_type="normal")) == 1
-        hearing.cancel()
-        await asyncio.wait({hearing})
+        receiving.cancel()
+        await asyncio.wait({receiving})
         await layer.flush()
         with master.client() as client:
             wait_until(lambda: own_connections(client) == 0, "no connection is left")

@@ -48,9 +48,9 @@ async def test_a_tick_is_sent_and_received(
 ) -> None:
     """A tick that one layer sends over TLS is received by another."""
     url, got = f"rediss://{server.address}", list[Any]()
-    sending, hearing = (make_layer(url, str(certificate.certificate)) for _ in range(2))
+    sending, receiving = (make_layer(url, str(certificate.certificate)) for _ in range(2))
     await sending.group_send(GROUP, {"number": 0})
-    task = asyncio.create_task(hearing.subscribe(GROUP, got.extend))
+    task = asyncio.create_task(receiving.subscribe(GROUP, got.extend))
     async with asyncio.timeout(10):
         while not got:
             await sending.group_send(GROUP, {"number": 1})

@@ -91,7 +91,7 @@ class Cases(Program):
 
     def reports(self) -> Reports:
         """Wait for the end, and return the report on each case."""
-        self.wait(100)  # the exit code only tells that some case failed
+        self.wait(100)  # the exit code is 1 if any case failed
         reports = [json.loads(file.read_text()) for file in sorted(self._reports.glob("*_case_*.json"))]
         assert reports, self.output()
         return {report["id"]: report for report in reports}

@@ -185,26 +185,26 @@ class Leaver(Thread):
 
 
 def test_a_drain_sends_viewers_away_one_by_one(broker: Broker, ticker: Ticker, directory: Path) -> None:
-    """SIGTERM: the worker is not ready but still serves for 1 s, then accepts no connections, then closes viewers.
+    """SIGTERM: the worker is not ready but still serves for 2 s, then accepts no connections, then closes viewers.
 
     They are closed with 4012, spread over 1 s, and receive ticks until then. The metrics port answers to the end. The
     exit code is 0.
     """
     metrics_port = free_port()
-    settings = {"CLOCK_DRAIN_NOTICE": "1", "CLOCK_DRAIN_SPREAD": "1", "CLOCK_METRICS_PORT": str(metrics_port)}
+    settings = {"CLOCK_DRAIN_NOTICE": "2", "CLOCK_DRAIN_SPREAD": "1", "CLOCK_METRICS_PORT": str(metrics_port)}
     with Worker(broker.url, directory, plain=False, **settings) as worker:
         worker.wait_for_ticks()
         assert worker.get("/readyz") == (200, '{"ready": true, "reasons": []}')
         leavers = [Leaver(worker) for _ in range(20)]
         start = time.monotonic()
         worker.signal(signal.SIGTERM)
-        wait_until(lambda: worker.get("/readyz")[0] == 503, "it is not ready", 0.8)
+        wait_until(lambda: worker.get("/readyz")[0] == 503, "it is not ready", 1.5)
         assert worker.get("/readyz")[1] == '{"ready": false, "reasons": ["draining"]}'
         assert worker.get("/healthz")[0] == 200
         assert worker.get("/clock/now")[0] == 200
         leavers.append(Leaver(worker))  # sent by a load balancer that has not noticed yet
         wait_until(lambda: not takes_connections(worker.port), "it accepts no connections", 10)
-        assert time.monotonic() - start >= 1
+        assert time.monotonic() - start >= 2
         with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=5) as metrics:
             assert "clock_draining 1.0" in metrics.read().decode()
         assert worker.wait() == 0
@@ -212,9 +212,9 @@ def test_a_drain_sends_viewers_away_one_by_one(broker: Broker, ticker: Ticker, d
             leaver.join(5)
         assert {(leaver.code, leaver.reason) for leaver in leavers} == {(CLOSE_GOING_AWAY, "the worker is going away")}
         closed = sorted(leaver.closed_at - start for leaver in leavers)
-        assert closed[0] >= 1
+        assert closed[0] >= 2
         assert 0.7 < closed[-1] - closed[0] < 3
-        assert len({int(at * 10) for at in closed}) >= 6, "spread, and not in one or two groups"
+        assert len({int(at * 10) for at in closed}) >= 5, "spread, and not in one or two groups"
         assert all(leaver.closed_at - leaver.received[-1] < 1 for leaver in leavers), "ticks to the end"
         assert not takes_connections(metrics_port)
         assert "Traceback" not in worker.output()

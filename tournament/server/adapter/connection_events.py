@@ -1,4 +1,4 @@
-"""What happens on a WebSocket, as its policy is told."""
+"""What a WebSocket reports to its policy."""
 
 from typing import Final, Protocol
 

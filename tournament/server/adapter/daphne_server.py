@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class ServerEvents(Protocol):
-    """What the server tells the worker, and asks it."""
+    """The worker, as the server calls it."""
 
     def started(self) -> None:
         """Start what runs with the server. The loop is about to run: it accepts tasks, but no signal handlers yet."""
