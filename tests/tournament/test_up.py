@@ -67,8 +67,9 @@ def test_make_up_runs_the_clock_and_restarts_its_parts(directory: Path) -> None:
             assert page.status == 200
         assert len(family(program.pid)) == 4, "the supervisor, the broker, the ticker and the worker"
         parts = {"ticker": b"manage.py\0ticker", "worker": b"tournament.server"}
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in family(program.pid)}
         for words in parts.values():
-            (victim,) = (pid for pid in family(program.pid) if words in Path(f"/proc/{pid}/cmdline").read_bytes())
+            (victim,) = (pid for pid, command in commands.items() if words in command)
             os.kill(victim, signal.SIGKILL)
         for name in parts:
             program.wait_for_output(f"the {name} exited with code -9: restarting it in 0.5 s")
