@@ -64,18 +64,13 @@ struct client {
     /* Connecting. A client is connected when it has the 101, a frame, and all its answers from /clock/now. */
     bool connecting;
     int calls_left;
-    int64_t started_ns, handshake_ns, first_frame_ns, requested_ns;
+    int64_t started_ns, handshake_ns, first_frame_ns;
     struct connection stream, now;
 };
 
 struct failures {
     int kinds;
     struct { char reason[96]; long count; } of[MAX_REASONS];
-};
-
-struct samples {
-    long count, capacity;
-    int64_t *values_ns;
 };
 
 static int epoll_fd;
@@ -93,12 +88,12 @@ static struct {
     int parallel, now_calls;
     int64_t started_ns, checked_ns;
     char path[256];
-    struct samples handshake, first_frame, now;
+    int64_t *handshakes_ns; /* of the connected clients: how long each took */
 } batch;
 
 static struct {
     bool open;
-    int64_t started_ns, ended_ns, from_ms, to_ms, late_max_ns;
+    int64_t started_ns, ended_ns, from_ms, to_ms;
     long clients, frames, duplicates, steps_back;
     double cpu_started_s, cpu_ended_s;
     uint32_t late[BUCKETS];
@@ -120,36 +115,7 @@ static double cpu_seconds(void)
     return used.ru_utime.tv_sec + used.ru_stime.tv_sec + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
-/* --- Samples and failures --- */
-
-static void add_sample(struct samples *samples, int64_t value_ns)
-{
-    if (samples->count == samples->capacity) {
-        samples->capacity = samples->capacity ? 2 * samples->capacity : 1024;
-        samples->values_ns = realloc(samples->values_ns, samples->capacity * sizeof *samples->values_ns);
-        if (!samples->values_ns) abort();
-    }
-    samples->values_ns[samples->count++] = value_ns;
-}
-
-static int compare(const void *a, const void *b)
-{
-    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
-    return (left > right) - (left < right);
-}
-
-/* Print `"name_p50_ms": …, "name_p99_ms": …, ` by nearest rank, and empty the samples. */
-static void print_percentiles(const char *name, struct samples *samples)
-{
-    qsort(samples->values_ns, samples->count, sizeof *samples->values_ns, compare);
-    for (int percent = 50; percent <= 99; percent += 49) {
-        if (samples->count)
-            printf("\"%s_p%d_ms\": %.3f, ", name, percent, samples->values_ns[samples->count * percent / 100] / 1e6);
-        else
-            printf("\"%s_p%d_ms\": null, ", name, percent);
-    }
-    samples->count = 0;
-}
+/* --- Failures --- */
 
 static void count_failure(struct failures *failures, const char *reason)
 {
@@ -199,9 +165,7 @@ static void count_if_connected(struct client *client)
     if (!client->connecting || !client->first_frame_ns || client->calls_left) return;
     client->connecting = false;
     batch.connecting--;
-    batch.connected++;
-    add_sample(&batch.handshake, client->handshake_ns - client->started_ns);
-    add_sample(&batch.first_frame, client->first_frame_ns - client->started_ns);
+    batch.handshakes_ns[batch.connected++] = client->handshake_ns - client->started_ns;
 }
 
 static void open_connection(struct client *client, struct connection *connection)
@@ -243,7 +207,6 @@ static void send_request(struct connection *connection)
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
     if (connection == &connection->client->now) {
         length = snprintf(request, sizeof request, "GET /clock/now HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n", port);
-        connection->client->requested_ns = now_ns();
     } else {
         length = snprintf(request, sizeof request,
                           "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nOrigin: http://127.0.0.1:%d\r\n"
@@ -314,7 +277,6 @@ static void count_tick(struct client *client, int64_t at_ms, int64_t received_ns
     client->last_received_ns = received_ns;
     window.frames++;
     window.late[bucket < 0 ? 0 : bucket < BUCKETS ? bucket : BUCKETS - 1]++;
-    if (late_ns > window.late_max_ns) window.late_max_ns = late_ns;
     window.duplicates += at_ms == last_at_ms;
     window.steps_back += at_ms < last_at_ms;
 }
@@ -379,7 +341,6 @@ static long read_now_answer(struct client *client, const char *bytes, size_t cou
         return fail(client, "/clock/now: an answer without a length");
     }
     if (atoi(head + 9) != 200) batch.non_200_answers++;
-    add_sample(&batch.now, now_ns() - client->requested_ns);
     if (--client->calls_left) {
         send_request(&client->now);
     } else {
@@ -453,16 +414,22 @@ static void fail_overdue_clients(void)
     for (; over && batch.opened < batch.requested; batch.opened++) count_failure(&batch_failures, "not opened in time");
 }
 
+static int compare(const void *a, const void *b)
+{
+    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+    return (left > right) - (left < right);
+}
+
 static void continue_connect(void)
 {
     fail_overdue_clients();
     while (batch.opened < batch.requested && batch.connecting < batch.parallel) open_client();
     if (batch.opened < batch.requested || batch.connecting) return;
-    printf("{\"requested\": %ld, \"connected\": %ld, \"seconds\": %.4f, \"non_200_answers\": %ld, ", batch.requested,
-           batch.connected, (now_ns() - batch.started_ns) / 1e9, batch.non_200_answers);
-    print_percentiles("handshake", &batch.handshake);
-    print_percentiles("first_frame", &batch.first_frame);
-    print_percentiles("now", &batch.now);
+    qsort(batch.handshakes_ns, batch.connected, sizeof *batch.handshakes_ns, compare);
+    printf("{\"connected\": %ld, \"seconds\": %.4f, \"non_200_answers\": %ld, ", batch.connected,
+           (now_ns() - batch.started_ns) / 1e9, batch.non_200_answers);
+    if (batch.connected) printf("\"handshake_p99_ms\": %.3f, ", batch.handshakes_ns[batch.connected * 99 / 100] / 1e6);
+    else printf("\"handshake_p99_ms\": null, ");
     print_failures(&batch_failures);
     in_progress = NO_COMMAND;
 }
@@ -501,13 +468,12 @@ static void end_window(void)
     in_progress = END;
 }
 
-/* Return the lateness that `percent` of the frames do not exceed. */
+/* Return the lateness that `percent` of the frames do not exceed, by nearest rank. */
 static double late_ms(double percent)
 {
-    long rank = window.frames * percent / 100, seen = 0;
-    for (long i = 0; i < BUCKETS; i++)
-        if ((seen += window.late[i]) > rank) return (i + 0.5) * BUCKET_NS / 1e6;
-    return window.late_max_ns / 1e6;
+    long rank = window.frames * percent / 100, seen = 0, i = 0;
+    while ((seen += window.late[i]) <= rank && i < BUCKETS - 1) i++;
+    return (i + 0.5) * BUCKET_NS / 1e6;
 }
 
 static void continue_end(void)
@@ -526,11 +492,8 @@ static void continue_end(void)
     printf("{\"clients\": %ld, \"from_ms\": %lld, \"to_ms\": %lld, \"seconds\": %.4f, \"frames\": %ld, "
            "\"worst_ticks\": %ld, ",
            window.clients, (long long)window.from_ms, (long long)window.to_ms, seconds, window.frames, worst);
-    if (window.frames)
-        printf("\"late_p50_ms\": %.3f, \"late_p99_ms\": %.3f, \"late_max_ms\": %.3f, ", late_ms(50), late_ms(99),
-               window.late_max_ns / 1e6);
-    else
-        printf("\"late_p50_ms\": null, \"late_p99_ms\": null, \"late_max_ms\": null, ");
+    if (window.frames) printf("\"late_p50_ms\": %.3f, \"late_p99_ms\": %.3f, ", late_ms(50), late_ms(99));
+    else printf("\"late_p50_ms\": null, \"late_p99_ms\": null, ");
     printf("\"largest_gap_ms\": %.3f, \"duplicates\": %ld, \"steps_back\": %ld, \"cpu_share\": %.4f, ", gap_ns / 1e6,
            window.duplicates, window.steps_back, (window.cpu_ended_s - window.cpu_started_s) / seconds);
     print_failures(&stream_failures);
@@ -558,6 +521,8 @@ static void execute(const char *line)
     if (sscanf(line, "connect %ld %d %d %255s", &batch.requested, &batch.parallel, &batch.now_calls, batch.path) == 4) {
         batch.opened = batch.connecting = batch.connected = batch.non_200_answers = 0;
         batch.started_ns = batch.checked_ns = now_ns();
+        batch.handshakes_ns = realloc(batch.handshakes_ns, (batch.requested + 1) * sizeof *batch.handshakes_ns);
+        if (!batch.handshakes_ns) abort();
         in_progress = CONNECT;
     } else if (!strcmp(line, "begin\n")) {
         begin_window();

@@ -37,22 +37,17 @@ class LoadError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class ConnectResult:
-    """How clients connected. Times count from the start of the TCP connection.
+    """How clients connected.
 
     A client is connected when it has the complete 101, a frame, and an answer to each of its requests for `/clock/now`.
-    `seconds` is the time until all were. `now_*` are round trips of `/clock/now`. `failures` are counts by reason.
+    `seconds` is the time until all were. A handshake lasts from the start of the TCP connection to the complete 101.
+    `failures` are counts by reason.
     """
 
-    requested: int
     connected: int
     seconds: float
     non_200_answers: int
-    handshake_p50_ms: float | None
     handshake_p99_ms: float | None
-    first_frame_p50_ms: float | None
-    first_frame_p99_ms: float | None
-    now_p50_ms: float | None
-    now_p99_ms: float | None
     failures: dict[str, int]
 
 
@@ -75,7 +70,6 @@ class WindowResult:
     worst_ticks: int
     late_p50_ms: float | None
     late_p99_ms: float | None
-    late_max_ms: float | None
     largest_gap_ms: float
     duplicates: int
     steps_back: int

@@ -72,14 +72,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The verdict on a target. `values` has the figure of each repetition; `reason` says why it is not a pass."""
+    """The verdict on a target. `reason` says why the figure alone does not decide it."""
 
     what: str
     target: str
     measured: str
     verdict: str
-    reason: str
-    values: list[float]
+    reason: str = ""
 
 
 def judge(targets: Iterable[Target], measurements: Iterable[Measurement]) -> list[Verdict]:
@@ -94,9 +93,9 @@ def _judge(target: Target, repetitions: Sequence[Repetition]) -> Verdict:
     try:
         values = [target.figure(one) for one in repetitions]
     except NotMeasuredError as error:
-        return Verdict(target.what, target.text, "", SKIPPED, str(error), [])
+        return Verdict(target.what, target.text, "", SKIPPED, str(error))
     if not values:
-        return Verdict(target.what, target.text, "", SKIPPED, "nothing was measured", [])
+        return Verdict(target.what, target.text, "", SKIPPED, "nothing was measured")
     median = statistics.median(values)
     measured = target.form.format(median)
     used = [measurement for one in repetitions for measurement in one.used]
@@ -104,11 +103,11 @@ def _judge(target: Target, repetitions: Sequence[Repetition]) -> Verdict:
     # Errors of another subject do not count against the worker, but they make the comparison meaningless.
     invalid = _first(one.invalid for one in used) or _first(one.errors for one in used if one.subject != "worker")
     if worker_errors:
-        return Verdict(target.what, target.text, measured, FAIL, worker_errors, values)
+        return Verdict(target.what, target.text, measured, FAIL, worker_errors)
     if invalid or math.isnan(median):
-        return Verdict(target.what, target.text, measured, INVALID, invalid or "nothing to compare with", values)
+        return Verdict(target.what, target.text, measured, INVALID, invalid or "nothing to compare with")
     passed = median >= target.limit if target.at_least else median <= target.limit
-    return Verdict(target.what, target.text, measured, MET if passed else FAIL, "", values)
+    return Verdict(target.what, target.text, measured, MET if passed else FAIL)
 
 
 def _first(texts: Iterable[str]) -> str:

@@ -45,7 +45,7 @@ def test_it_counts_frames_duplicates_steps_back_and_gaps() -> None:
     server = ScriptedServer(script)
     with LoadGenerator(server.port) as load, server:
         result = load.connect(1, "/")
-        assert (result.requested, result.connected, result.failures) == (1, 1, {})
+        assert (result.connected, result.failures) == (1, {})
         assert load.begin_window() == 1
         server.window_open.set()
         server.wait()
@@ -54,9 +54,9 @@ def test_it_counts_frames_duplicates_steps_back_and_gaps() -> None:
         assert (window.duplicates, window.steps_back, window.failures) == (1, 1, {})
         assert 100 < window.largest_gap_ms < 1000
         assert window.late_p50_ms is not None
-        assert window.late_max_ms is not None
-        assert 0 <= window.late_p50_ms <= window.late_max_ms
-        assert window.late_max_ms >= 50  # the step back
+        assert window.late_p99_ms is not None
+        assert 0 <= window.late_p50_ms <= window.late_p99_ms
+        assert window.late_p99_ms >= 50  # the step back
         assert 0 <= window.cpu_share < 1
         assert load.close() == 1
 
@@ -81,7 +81,7 @@ def test_a_client_with_a_wrong_handshake_is_not_connected(answer: Callable[[byte
     server = ScriptedServer(script)
     with LoadGenerator(server.port) as load, server:
         result = load.connect(1, "/")
-        assert (result.requested, result.connected) == (1, 0)
+        assert result.connected == 0
         assert list(result.failures.values()) == [1]
         assert load.begin_window() == 0
         assert load.end_window().worst_ticks == 0

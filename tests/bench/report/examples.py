@@ -16,16 +16,10 @@ NEEDED = {
 }
 
 CONNECT = ConnectResult(
-    requested=400,
     connected=400,
     seconds=1.0,
     non_200_answers=0,
-    handshake_p50_ms=1.0,
     handshake_p99_ms=2.0,
-    first_frame_p50_ms=3.0,
-    first_frame_p99_ms=4.0,
-    now_p50_ms=None,
-    now_p99_ms=None,
     failures={},
 )
 
@@ -35,7 +29,6 @@ WINDOW: dict[str, Any] = {
     "seconds": 8.0,
     "late_p50_ms": 4.0,
     "late_p99_ms": 9.0,
-    "late_max_ms": 12.0,
     "largest_gap_ms": 90.0,
     "duplicates": 0,
     "steps_back": 0,
