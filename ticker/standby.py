@@ -14,7 +14,7 @@ from typing import Any, Final
 from clock.contract import GROUP, BrokenContract, Tick
 from clock.process.backoff import Backoff
 from clock.process.supervisor import Supervisor
-from clock.redis.layer import hear
+from clock.redis.layer import subscribe
 from clock.redis.outage import UNAVAILABLE
 from ticker.lease_scripts import NEAR
 
@@ -144,7 +144,7 @@ class Standby:
         while True:
             heard_at = self._heard_at
             try:
-                await hear(self._layer, GROUP, self.take)
+                await subscribe(self._layer, GROUP, self.take)
             except UNAVAILABLE as error:
                 logger.debug("cannot listen: %r", error)
             if self._heard_at != heard_at:

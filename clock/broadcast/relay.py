@@ -16,7 +16,7 @@ from clock.process.backoff import Backoff
 from clock.process.state_log import StateLog
 from clock.process.supervisor import Supervisor
 from clock.redis.comparison import Comparison, RedisClock, bound
-from clock.redis.layer import TickLayer, hear
+from clock.redis.layer import TickLayer, subscribe
 from clock.redis.outage import UNAVAILABLE, describe
 
 logger = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class Relay:
             RedisError, OSError: Redis is away.
         """
         began = self._now()
-        hearing = asyncio.create_task(hear(layer, GROUP, self._take_messages, self._drop_message))
+        hearing = asyncio.create_task(subscribe(layer, GROUP, self._take_messages, self._drop_message))
         try:
             while not hearing.done():
                 # Looked at now and then: a timer that each tick puts off would cost more than the rest of its way.
