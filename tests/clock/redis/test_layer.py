@@ -20,7 +20,7 @@ from clock.contract import GROUP, Tick
 from clock.redis.layer import MAX_MESSAGE, MAX_UNPARSED, Messages, TickLayer, read_flat_map, subscribe
 from clock.redis.outage import UNAVAILABLE
 from testbed.processes import Broker
-from tests.conftest import Client
+from tests.conftest import FakeViewer
 from tournament.up.broker import free_port
 
 
@@ -53,17 +53,17 @@ async def make_layer(address: str) -> AsyncIterator[Callable[[str], Any]]:
 
 async def test_a_tick_goes_from_layer_to_layer(make_layer: Callable[[str], Any]) -> None:
     """What one process sends to the group, the relay of another writes to its members."""
-    relay, member = Relay(lambda: receiving), Client()
+    relay, member = Relay(lambda: receiving), FakeViewer()
     sending, receiving = make_layer("clock"), make_layer("clock")
     relay.fan_out.join(member, 100)
     relay.start()
     async with asyncio.timeout(10):
         at = 1_000
-        while not member.got:  # until the relay is in the group, a tick goes nowhere
+        while not member.texts:  # until the relay is in the group, a tick goes nowhere
             at += 10
             await sending.group_send(GROUP, Tick(at, f"frame {at}").message())
             await asyncio.sleep(0.02)
-        assert member.got[0].startswith("frame ")
+        assert member.texts[0].startswith("frame ")
     await relay.stop()
 
 

@@ -191,8 +191,8 @@ def test_with_passwords_and_tls_all_the_way(directory: Path) -> None:
             # What goes wrong is said, and the passwords are not.
             sentinel.kill()
             master.kill()
-            ticker.wait_for_output("Redis is away")
-            worker.wait_for_output("Redis is away")
+            ticker.wait_for_output("Redis is unavailable")
+            worker.wait_for_output("Redis is unavailable")
             assert not re.search("sesame|poppy", ticker.output() + worker.output())
 
 
