@@ -3,7 +3,7 @@
 import functools
 import gzip
 import hashlib
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from csp.decorators import csp_replace
 from django.conf import settings
@@ -22,6 +22,9 @@ from clock.contract import DEFAULT_RATE, RATES
 from clock.page_version import page_version
 from clock.texts import SCRIPT_WORDS, WORDS
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class _Utf8Encoder(DjangoJSONEncoder):
     """Leaves non-ASCII letters unescaped. Escaped, the texts of some languages would make the page a sixth larger."""
@@ -39,11 +42,10 @@ async def clock(request: HttpRequest) -> HttpResponseBase:
 @require_safe
 async def embed(request: HttpRequest) -> HttpResponseBase:
     """Return the clock without buttons. Only pages of `CLOCK_FRAME_ANCESTORS` may show it in a frame."""
-    respond: Any = _respond
+    respond: Callable[..., HttpResponseBase] = _respond
     if settings.CLOCK_FRAME_ANCESTORS:
         respond = xframe_options_exempt(csp_replace({"frame-ancestors": settings.CLOCK_FRAME_ANCESTORS})(_respond))
-    response: HttpResponseBase = respond(request, embedded=True)
-    return response
+    return respond(request, embedded=True)
 
 
 class _Html(NamedTuple):
