@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import redis
 
-from clock.process.signals import IGNORED_SIGNALS, stop_signals
+from clock.process.signals import IGNORED_SIGNALS, STOP_SIGNALS
 from testbed.processes import Broker, Program, Ticker, wait_until
 from testbed.subscriber import CHANNEL, Subscriber
-from tests.conftest import lines_of
+from tests.conftest import lines_of, settle
 from ticker.management.commands import ticker as module
 
 PUBLISHING, STANDING_BY = "publishing the time", "standing by"
@@ -60,7 +60,7 @@ def test_signals_of_a_process(broker: Broker, directory: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 async def test_signals_that_stop_it(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A timer ends the process if it does not stop in time."""
+    """However often they arrive, one timer is started, which ends the process if it does not stop in time."""
     timers: list[tuple[float, bool]] = []
 
     class FakeTimer:
@@ -74,7 +74,8 @@ async def test_signals_that_stop_it(number: signal.Signals, monkeypatch: pytest.
 
     monkeypatch.setattr(threading, "Timer", FakeTimer)
     loop = asyncio.get_running_loop()
-    handlers = {one: signal.getsignal(one) for one in (*stop_signals(), *IGNORED_SIGNALS)}
+    handlers = {one: signal.getsignal(one) for one in (*STOP_SIGNALS, *IGNORED_SIGNALS)}
+    signal.signal(number, signal.SIG_DFL)  # it may be ignored, if the tests run under nohup
     stopping = asyncio.Event()
     module._handle_signals(stopping)
     try:
@@ -82,6 +83,7 @@ async def test_signals_that_stop_it(number: signal.Signals, monkeypatch: pytest.
             signal.raise_signal(number)
             async with asyncio.timeout(5):
                 await stopping.wait()
+            await settle()
         assert timers == [(module.EXIT_TIMEOUT_S, True)]
         assert all(signal.getsignal(one) == signal.SIG_IGN for one in IGNORED_SIGNALS)
     finally:
