@@ -75,7 +75,7 @@ async def relay(layer: InMemoryChannelLayer) -> AsyncIterator[Relay]:
 
 @pytest.fixture(scope="session")
 def directory() -> Iterator[Path]:
-    """A directory for logs, short enough for Unix sockets."""
+    """A directory for logs. Its path is short enough for Unix sockets."""
     with tempfile.TemporaryDirectory(prefix="clock-tests-") as name:
         yield Path(name)
 
@@ -104,9 +104,9 @@ def worker(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[Worker]:
         assert "Traceback" not in worker.output()
 
 
-@pytest.fixture(scope="module")  # while it is there, Playwright's event loop is this thread's, and others find no place
+@pytest.fixture(scope="module")  # not longer: Playwright's event loop blocks others in this thread
 def browser() -> Iterator[Browser]:
-    """A Chromium."""
+    """A headless Chromium."""
     path = find_chromium()
     assert path, ADVICE
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
@@ -118,7 +118,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser without a past."""
+    """A new browser context."""
     context = browser.new_context(locale="en-GB", timezone_id="America/New_York")  # both differ from the clock's
     yield context
     context.close()
@@ -126,15 +126,15 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """A page that must be silent on the console, and raise nothing."""
+    """A page that must log nothing to the console, and raise no error."""
     page = context.new_page()
     noise: list[str] = []
     page.on("console", lambda message: noise.append(message.text))
     page.on("pageerror", lambda error: noise.append(str(error)))
     yield page
-    # Chromium itself reports a dial or a request that failed; a page cannot help that.
-    own = r"WebSocket connection to|Failed to load resource: .*(net::ERR_|\b503\b)"
-    assert [line for line in noise if not re.search(own, line)] == []
+    # Chromium itself logs failed connections and requests, and a page cannot prevent that.
+    ignored = r"WebSocket connection to|Failed to load resource: .*(net::ERR_|\b503\b)"
+    assert [line for line in noise if not re.search(ignored, line)] == []
 
 
 def lines_of(program: Program) -> list[str]:
