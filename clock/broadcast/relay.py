@@ -37,7 +37,7 @@ FIRST_PAUSE_S: Final = 0.1
 RELAY, COMPARISON = "relay", "comparison"
 
 # The states of the relay: before the first tick; ticks arrive; none arrive; Redis is unavailable.
-WAITING, FLOWING, SILENT, DISCONNECTED = STATES = ("waiting", "flowing", "silent", "unavailable")
+WAITING, FLOWING, SILENT, REDIS_UNAVAILABLE = STATES = ("waiting", "flowing", "silent", "unavailable")
 
 
 class SilenceError(Exception):
@@ -143,7 +143,7 @@ class Relay:
                     message = f"no ticks for {self._silence_timeout_s:g} s: resubscribing"
                     self._enter(SILENT, logging.WARNING, message)
             except UNAVAILABLE as error:
-                self._enter(DISCONNECTED, logging.WARNING, f"Redis is unavailable, retrying: {describe(error)}")
+                self._enter(REDIS_UNAVAILABLE, logging.WARNING, f"Redis is unavailable, retrying: {describe(error)}")
             if self.tick_filter.last is not last:
                 backoff.reset()
                 if self._now() - started_at >= STABLE_AFTER_S:
