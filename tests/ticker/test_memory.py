@@ -80,7 +80,10 @@ def small_redis(kind: str, directory: Path, *options: str) -> Iterator[SmallRedi
     """Run a server with these options."""
     server = Server(directory, *options) if kind == "redis" else Broker(directory, *options)
     with server:
-        yield SmallRedis(server)
+        redis = SmallRedis(server)
+        yield redis
+        redis.ticks.close()
+        redis.client.close()
 
 
 @contextlib.contextmanager
