@@ -83,7 +83,7 @@ PATHS: Final = (b"/", b"/clock/", b"/clock/now", b"/ws/clock/", b"/healthz", b"/
 VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"HTTP/9", b"", b"SPDY")
 
 STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-4]\d\d) ")  # a 500 would be an error of ours
-REFUSED: Final = b"\x0f\xa8a client sends nothing"  # the code, 4008, and the reason
+REFUSED: Final = b"\x0f\xa8clients must not send messages"  # the code, 4008, and the reason
 
 
 class Input(NamedTuple):
