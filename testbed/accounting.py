@@ -1,23 +1,23 @@
-"""What processes use: CPU time and memory, of a program with all that it started."""
+"""The CPU time and memory of a program and of all processes that it started (proc(5))."""
 
 import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
 
-def family(pid: int) -> list[int]:
-    """Return a process and its descendants."""
+def process_tree(pid: int) -> list[int]:
+    """Return the ids of a process and its descendants."""
     children: list[int] = []
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # it has just ended
         for task in Path(f"/proc/{pid}/task").iterdir():
             children += [int(child) for child in (task / "children").read_text().split()]
-    return [pid, *(one for child in children for one in family(child))]
+    return [pid, *(one for child in children for one in process_tree(child))]
 
 
 def cpu_ns(pids: Iterable[int]) -> int:
-    """Return the nanoseconds that the threads of some processes have been on a CPU (schedstat's first field).
+    """Return the CPU time of the processes' threads, in nanoseconds (the first field of `schedstat`).
 
-    Finer than the 10 ms of `/proc/PID/stat`. The time of a thread that has ended is not in it.
+    This is finer than the 10 ms of `/proc/PID/stat`, but it does not include threads that have ended.
     """
     total = 0
     for pid in pids:
@@ -28,7 +28,7 @@ def cpu_ns(pids: Iterable[int]) -> int:
 
 
 def private_bytes(pids: Iterable[int]) -> int:
-    """Return the memory that some processes have to themselves (proc(5), smaps_rollup); the kernel's is not in it."""
+    """Return the memory that the processes do not share with others (`smaps_rollup`), without the kernel's."""
     total = 0
     for pid in pids:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():

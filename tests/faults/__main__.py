@@ -11,12 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.figures import between_markers
-from bench.machine import describe, in_words
-from bench.report import as_markdown, as_text
+from bench.report.machine import describe, in_words
+from bench.report.tables import as_markdown, as_text, between_markers
 from testbed.processes import ROOT
-
-BEGIN, END = "<!-- faults -->", "<!-- /faults -->"
 
 HEADINGS = ("fault", "target", "measured", "")
 
@@ -54,7 +51,7 @@ def main() -> int:
     if options.readme and rows:
         readme = ROOT / "README.md"
         text = f"On {in_words(describe())}:\n\n{as_markdown(HEADINGS, rows)}"
-        readme.write_text(between_markers(readme.read_text(), text, BEGIN, END))
+        readme.write_text(between_markers(readme.read_text(), text, "faults"))
     return int(code) or int(not rows or any(row[3] != "pass" for row in rows))
 
 

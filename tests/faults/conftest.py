@@ -15,7 +15,7 @@ from typing import Self
 import pytest
 from redis import Redis
 
-from bench.balancer import balancer_command
+from bench.subjects.balancer import balancer_command
 from testbed.processes import Broker, Program, Ticker, Worker, takes_connections, wait_until
 from tests.faults.recorder import Recorder
 from tournament.up.broker import free_port

@@ -16,7 +16,7 @@ from ticker.standby import Standby
 class FalseLease(Lease):
     """A lease that is always valid, with the term of the command line."""
 
-    async def take(self, heard_term: int) -> bool:  # noqa: ARG002 - the lease's own signature
+    async def acquire(self, received_term: int) -> bool:  # noqa: ARG002 - the lease's own signature
         """Ask nobody."""
         self.term = int(sys.argv[1])
         return True
@@ -25,15 +25,15 @@ class FalseLease(Lease):
         """Say yes."""
         return True
 
-    def is_due(self) -> bool:
-        """Say no, for there is nothing to extend."""
+    def is_renewal_due(self) -> bool:
+        """Say no, for there is nothing to renew."""
         return False
 
 
 class Deaf(Standby):
     """A standby that hears nobody."""
 
-    def listen(self) -> None:
+    def start(self) -> None:
         """Do not."""
 
 

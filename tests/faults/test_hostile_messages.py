@@ -151,7 +151,7 @@ def dropped_by(metrics_port: int) -> int:
     """Return how many messages the worker with this port has counted as no ticks."""
     with urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=5) as answer:
         text = answer.read().decode()
-    found = re.findall(r'^clock_ticks_dropped_total\{reason="not.a.tick"\} (\S+)$', text, re.MULTILINE)
+    found = re.findall(r'^clock_ticks_dropped_total\{reason="invalid"\} (\S+)$', text, re.MULTILINE)
     return int(float(found[0]))
 
 

@@ -119,8 +119,8 @@ def test_the_broker_is_killed_and_comes_back(directory: Path) -> None:
         wait_until(lambda: watch(viewers, 0.1) is None and len(viewer.times) > before + 20, "frames")
         assert rises(viewer.times)
         close(viewers)
-        ticker.wait_for_output("Redis is back")
-        worker.wait_for_output("ticks are coming", times=2)
+        ticker.wait_for_output("Redis is available again")
+        worker.wait_for_output("receiving ticks", times=2)
         assert len(lines_of(ticker)) == 4, ticker.output()
         assert len(worker.output().splitlines()) == 5, worker.output()  # listening; waiting, coming; away, coming
         assert "Traceback" not in worker.output() + ticker.output()
@@ -131,7 +131,7 @@ def test_redis_absent_when_the_worker_starts(directory: Path) -> None:
     with Broker(directory) as broker:
         broker.kill()
         with Worker(broker.url, directory) as worker, Ticker(broker.url, directory):
-            worker.wait_for_output("Redis is away")
+            worker.wait_for_output("Redis is unavailable")
             assert worker.get("/clock/")[0] == 200
             assert worker.get("/healthz")[0] == 200
             assert worker.get("/clock/now")[0] == 503
@@ -147,7 +147,7 @@ def test_a_frozen_broker_is_noticed(directory: Path) -> None:
         broker.signal(signal.SIGSTOP)
         worker.wait_for_output("no ticks for 2 s")
         broker.signal(signal.SIGCONT)
-        worker.wait_for_output("ticks are coming", times=2)
+        worker.wait_for_output("receiving ticks", times=2)
 
 
 def test_a_worker_is_killed(broker: Broker, ticker: Ticker, worker: Worker, directory: Path) -> None:

@@ -18,7 +18,7 @@ from clock.redis.layer import TickLayer, subscribe
 from clock.redis.outage import UNAVAILABLE
 from testbed.processes import Broker
 from tests.clock.redis.test_flat_map import HOSTILE
-from tests.conftest import Client
+from tests.conftest import FakeViewer
 from tournament.up.broker import free_port
 
 
@@ -52,17 +52,17 @@ async def make_layer(address: str) -> AsyncIterator[Callable[[str], Any]]:
 
 async def test_a_tick_goes_from_layer_to_layer(make_layer: Callable[[str], Any]) -> None:
     """The relay of one process writes what another process sends to the group to its viewers."""
-    relay, member = Relay(lambda: receiving), Client()
+    relay, viewer = Relay(lambda: receiving), FakeViewer()
     sending, receiving = make_layer("clock"), make_layer("clock")
-    relay.fan_out.join(member, 100)
+    relay.fan_out.join(viewer, 100)
     relay.start()
     async with asyncio.timeout(10):
         at = 1_000
-        while not member.got:  # until the relay is in the group, nobody receives a tick
+        while not viewer.texts:  # until the relay is in the group, nobody receives a tick
             at += 10
             await sending.group_send(GROUP, Tick(at, f"frame {at}").message())
             await asyncio.sleep(0.02)
-        assert member.got[0].startswith("frame ")
+        assert viewer.texts[0].startswith("frame ")
     await relay.stop()
 
 
