@@ -34,7 +34,7 @@ class Watched:
         self.replica = stack.enter_context(Server(directory, "--replicaof", f"127.0.0.1 {self.master.port}"))
         wait_until(lambda: is_linked(self.replica), "the replica follows the master")
         self.sentinels = [stack.enter_context(Sentinel(directory, self.master, quorum=2)) for _ in range(3)]
-        wait_until(lambda: all(self.is_watched_by(sentinel) for sentinel in self.sentinels), "the Sentinels agree")
+        wait_until(lambda: all(self.is_watched_by(sentinel) for sentinel in self.sentinels), "the Sentinels agree", 40)
 
     @property
     def settings(self) -> dict[str, str]:
