@@ -51,7 +51,7 @@ redis: .venv/.ready  ## Install a Redis with TLS and Sentinel for the tests, if 
 	@$(run) -m testbed.redis_servers
 
 fault-tools: .venv/.ready redis  ## Install what the fault suite needs, if it is not there: HAProxy, libfaketime, a C compiler
-	@$(run) -m tests.faults.tools
+	@$(run) -m testbed.tools
 
 faults: .venv/.ready fault-tools  ## Break each part of a running clock, and judge how it comes back (11 minutes; FAULTS=--readme)
 	$(run) -m tests.faults $(FAULTS)

@@ -10,10 +10,10 @@ from typing import Final
 
 from redis import Redis
 
+from testbed.attacks import messages as hostile
+from testbed.attacks.aborted import Attack
+from testbed.attacks.connection import CLOSE_FRAME, FIRST_FRAME, HALF_A_FRAME, STREAMS, End, Plan
 from testbed.subscriber import CHANNEL
-from tests.faults import hostile
-from tests.faults.aborted import CLOSE_FRAME, FIRST_FRAME, HALF_A_FRAME, STREAMS, End, Plan
-from tests.faults.attack import Attack
 
 # Viewers at a time, apart from those that have fallen silent; and how many of them come and go, a second.
 VIEWERS: Final = 300

@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 from redis import Redis
 
 from testbed import accounting
+from testbed.accounting import open_files, resident_mib
 from testbed.processes import Broker, Ticker, Worker
 from tests.endurance.judgement import CountLimit, MemoryLimit, Sample, Verdict, judge_count, judge_memory
 from tests.endurance.load import CHURN, Load
-from tests.faults.proc import open_files, resident_mib
 
 # Seconds between two samples; a soak of less than 20 minutes has as many.
 INTERVAL: Final = 10.0
@@ -60,7 +60,7 @@ class Soak:
         self._leader = Ticker(self._broker.url, directory)
         self._standby = Ticker(self._broker.url, directory)
         self._worker = Worker(self._broker.url, directory)
-        self._worker.command[-1] = "tests.faults.census:application"
+        self._worker.command[-1] = "testbed.faults.census:application"
 
     def run(self, minutes: float, tell: Callable[[str], None]) -> None:
         """Bear the load for so long; `tell` gets a line for each sample."""

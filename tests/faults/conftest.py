@@ -17,7 +17,7 @@ from redis import Redis
 
 from bench.balancer import balancer_command
 from testbed.processes import Broker, Program, Ticker, Worker, takes_connections, wait_until
-from tests.faults.recorder import Recorder
+from testbed.recording.recorder import Recorder
 from tournament.up.broker import free_port
 
 

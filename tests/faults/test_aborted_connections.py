@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from testbed.accounting import open_files, waited_s
+from testbed.attacks.aborted import ALLOWANCE, DEADLINE
+from testbed.attacks.connection import REQUEST_DEADLINE, End
 from testbed.processes import Program, Worker
+from testbed.recording.checker import check, gap_beyond_the_machine
+from testbed.recording.recorder import Recorder
 from testbed.redis_servers import Certificate
-from tests.faults.aborted import REQUEST_DEADLINE, End
-from tests.faults.attack import ALLOWANCE, DEADLINE
-from tests.faults.checker import check, gap_beyond_the_machine
 from tests.faults.conftest import Stack
-from tests.faults.proc import open_files, waited_s
-from tests.faults.recorder import Recorder
 from tests.faults.test_neighbours import census
 from tournament.up.broker import free_port
 
@@ -68,7 +68,7 @@ def test_aborted_connections_over_tls(stack: Stack, recorder: Recorder, record_p
 def worker_of(stack: Stack, *options: str) -> Worker:
     """Start a worker that tells what there is in its process."""
     return stack.worker(
-        application="tests.faults.census:application",
+        application="testbed.faults.census:application",
         options=options,
         CLOCK_REQUEST_TIMEOUT=f"{REQUEST_DEADLINE:g}",
         CLOCK_IDLE_TIMEOUT=f"{REQUEST_DEADLINE:g}",
@@ -134,7 +134,7 @@ def attack(
         return not attacker.running
 
     files = open_files(worker.pid)
-    command = [sys.executable, "-m", "tests.faults.attack", "--port", str(worker.port), "--pid", str(worker.pid)]
+    command = [sys.executable, "-m", "testbed.attacks.aborted", "--port", str(worker.port), "--pid", str(worker.pid)]
     command += ["--baseline", str(files), "--count", str(count), *options]
     attacker = stack.run(Program("attack", command, stack.directory))
     recorder.run_until(is_over, "the attack is over", 200)

@@ -18,10 +18,10 @@ from typing import Final, NamedTuple, Self
 import pytest
 
 from clock.contract import TICK_MS
+from testbed.accounting import open_files, resident_mib, waited_s
 from testbed.processes import Broker, Ticker, Worker, wait_until
 from testbed.published import Published
 from testbed.viewers import Viewer, connect
-from tests.faults.proc import open_files, resident_mib, waited_s
 
 INPUTS: Final = 10_000
 WARM_UP: Final = 3_000  # inputs after which memory is what it will stay at

@@ -7,13 +7,13 @@ from urllib.request import urlopen
 
 import pytest
 
+from testbed.accounting import open_files, waited_s
+from testbed.attacks.messages import huge, messages
 from testbed.processes import Program, Ticker, Worker
+from testbed.recording.checker import check, gap_beyond_the_machine
+from testbed.recording.recorder import Recorder
 from testbed.subscriber import CHANNEL
-from tests.faults.checker import check, gap_beyond_the_machine
 from tests.faults.conftest import Stack
-from tests.faults.hostile import huge, messages
-from tests.faults.proc import open_files, waited_s
-from tests.faults.recorder import Recorder
 from tests.faults.test_neighbours import census
 from tournament.up.broker import free_port
 
@@ -105,7 +105,7 @@ def start(stack: Stack, metrics_port: int) -> tuple[Ticker, Worker]:
     """Start a leader, a standby, and a worker that tells what there is in its process."""
     leader = stack.leader()
     stack.ticker().wait_for_output("standing by")
-    return leader, stack.worker(application="tests.faults.census:application", CLOCK_METRICS_PORT=str(metrics_port))
+    return leader, stack.worker(application="testbed.faults.census:application", CLOCK_METRICS_PORT=str(metrics_port))
 
 
 def publish(stack: Stack, recorder: Recorder, worker: Worker, corpus: Sequence[bytes]) -> list[tuple[int, float]]:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from testbed import accounting
+from testbed.recording.checker import check
+from testbed.recording.recorder import Recorder
 from testbed.viewers import connect
-from tests.faults.checker import check
 from tests.faults.conftest import Stack
-from tests.faults.recorder import Recorder
 
 Measured = Callable[[str, object], None]
 
@@ -87,7 +87,7 @@ def is_cut(client: socket.socket) -> bool:
 def test_churn(stack: Stack, recorder: Recorder, record_property: Measured) -> None:
     """After a warm-up, all is as much as it was."""
     stack.leader()
-    worker = stack.worker(application="tests.faults.census:application")
+    worker = stack.worker(application="testbed.faults.census:application")
     recorder.add(5, [worker.port])
     churn(recorder, worker.port, 10)
     before, memory = census(stack, recorder), accounting.private_bytes([worker.pid])

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from testbed.processes import Program, Worker, takes_connections, wait_until
-from tests.faults.checker import check
+from testbed.proxies.half_open import HEALED, SILENT
+from testbed.recording.checker import check
+from testbed.recording.recorder import Recorder
 from tests.faults.conftest import Stack
-from tests.faults.proxy import HEALED, SILENT
-from tests.faults.recorder import Recorder
 from tournament.up.broker import free_port
 
 Measured = Callable[[str, object], None]
@@ -143,7 +143,7 @@ def test_loading(stack: Stack, recorder: Recorder, record_property: Measured) ->
 def test_half_open(stack: Stack, recorder: Recorder, record_property: Measured, who: str) -> None:
     """The link to the worker, or to the only ticker, says nothing any more and stays open."""
     port = free_port()
-    command = [sys.executable, "-m", "tests.faults.proxy", str(port), str(stack.broker.port)]
+    command = [sys.executable, "-m", "testbed.proxies.half_open", str(port), str(stack.broker.port)]
     link = stack.run(Program("link", command, stack.directory))
     wait_until(lambda: takes_connections(port), "the link is there")
     url = f"redis://127.0.0.1:{port}"

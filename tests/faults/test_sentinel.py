@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from testbed.processes import Program, takes_connections, wait_until
-from tests.faults.checker import check
+from testbed.recording.checker import check
+from testbed.recording.recorder import Recorder
 from tests.faults.conftest import Stack
-from tests.faults.recorder import Recorder
 from tournament.up.broker import broker_command, find_broker, free_port
 
 Measured = Callable[[str, object], None]

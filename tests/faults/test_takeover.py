@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from testbed.processes import Program, Ticker
-from tests.faults.checker import check, least_share
+from testbed.recording.checker import check, least_share
+from testbed.recording.recorder import Recorder
 from tests.faults.conftest import Stack
-from tests.faults.recorder import Recorder
 
 Measured = Callable[[str, object], None]
 
@@ -75,7 +75,7 @@ def test_the_leader_says_nothing_any_more(
 def test_two_leaders(stack: Stack, recorder: Recorder, record_property: Measured, terms: tuple[int, int]) -> None:
     """With one term, whichever is first is heard; with two, the one of the higher."""
     for number, term in enumerate(terms):
-        command = [sys.executable, "-m", "tests.faults.impostor", str(term)]
+        command = [sys.executable, "-m", "testbed.faults.false_leader", str(term)]
         stack.run(
             Program(
                 f"impostor-{number}",

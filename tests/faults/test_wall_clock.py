@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.checker import check, least_share
+from testbed.faults.wall_clock import WallTime
+from testbed.recording.checker import check, least_share
+from testbed.recording.recorder import Recorder
 from tests.faults.conftest import Stack
-from tests.faults.recorder import Recorder
-from tests.faults.walltime import WallTime
 
 Measured = Callable[[str, object], None]
 

@@ -7,10 +7,10 @@ from itertools import zip_longest
 import pytest
 
 from clock.contract import CLOSE_GOING_AWAY
-from tests.faults.checker import OLDEST, SHARE, check, gap_beyond_the_machine
+from testbed.recording.checker import OLDEST, SHARE, check, gap_beyond_the_machine
+from testbed.recording.record import MS, Record, Visit
+from testbed.recording.recorder import Recorder
 from tests.faults.conftest import Stack
-from tests.faults.recorder import Recorder
-from tests.faults.records import MS, Record, Visit
 
 Measured = Callable[[str, object], None]
 

@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from testbed.processes import Broker, Ticker, Worker
-from tests.page.delays import Delays
+from testbed.proxies.delay import Delays
 from tests.page.headed import XVFB, Tab, headed_chromium
 from tests.page.queries import random_query
 

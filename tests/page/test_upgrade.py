@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, Route
 
 from testbed.processes import Broker, Ticker, Worker
-from tests.page.rotation import OtherWorker, Rotation, copy_tree
+from testbed.proxies.rotation import OtherWorker, Rotation, copy_tree
 
 LIVE = "#clock[data-state=live]"
 

@@ -20,7 +20,7 @@ def saboteur(broker: Broker, directory: Path, *, plain: bool = False, **environm
     """Return a worker that does itself harm when it is asked to."""
     environment = {**AT_ONCE, "CLOCK_TIME_ZONE": "Asia/Kathmandu", **environment}
     worker = Worker(broker.url, directory, plain=plain, **environment)
-    worker.command[-1] = "tests.system.saboteur:application"
+    worker.command[-1] = "testbed.faults.saboteur:application"
     return worker
 
 

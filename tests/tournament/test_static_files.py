@@ -15,7 +15,7 @@ from channels.testing import HttpCommunicator
 from django.conf import settings as django_settings
 
 from testbed.processes import ROOT, Broker, Ticker
-from tests.page.rotation import OtherWorker, copy_tree
+from testbed.proxies.rotation import OtherWorker, copy_tree
 from tournament.asgi import application
 from tournament.static_files import build as static_build
 from tournament.static_files.build import HashedFiles, build, sources

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from testbed.accounting import open_files
 from testbed.processes import Broker, Ticker, wait_until
 from testbed.viewers import PING, shake_hands
-from tests.faults.proc import open_files
 from tests.tournament.server.test_resets import TlsWorker
 from tournament.server.connection import UNSENT_LIMIT
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from clock.contract import CLOSE_GOING_AWAY
+from testbed.recording.record import Frame, Visit
 from testbed.viewers import PING, PONG, TEXT
-from tests.faults.records import Frame, Visit
 
 CLOSE = 0x88  # RFC 6455, section 5.2
 

@@ -1,6 +1,6 @@
 """A balancer that hands each request to the next worker, and prints what was asked for.
 
-python -m tests.page.rotation --port 8003 --pages 8001 8002 --files 8002 8001
+python -m testbed.proxies.rotation --port 8003 --pages 8001 8002 --files 8002 8001
 """
 
 import argparse
@@ -22,7 +22,7 @@ class Rotation(Program):
 
     def __init__(self, directory: Path, pages: Sequence[Worker], files: Sequence[Worker]) -> None:
         self.port = free_port()
-        command = [sys.executable, "-m", "tests.page.rotation", "--port", str(self.port)]
+        command = [sys.executable, "-m", "testbed.proxies.rotation", "--port", str(self.port)]
         command += ["--pages", *(str(worker.port) for worker in pages)]
         command += ["--files", *(str(worker.port) for worker in files)]
         super().__init__("rotation", command, directory)

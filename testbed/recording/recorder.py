@@ -12,9 +12,9 @@ from channels.layers import get_channel_layer
 
 from clock.contract import Tick
 from testbed.processes import TooSlow
+from testbed.recording.client import Client
+from testbed.recording.record import Published, Record
 from testbed.subscriber import CHANNEL
-from tests.faults.client import Client
-from tests.faults.records import Published, Record
 
 # Seconds between two looks at what is to be done without a word from anybody.
 TURN = 0.02

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.faults.checker import check
-from tests.faults.records import MS, Frame, Published, Record, Visit
+from testbed.recording.checker import check
+from testbed.recording.record import MS, Frame, Published, Record, Visit
 
 START = 5_000_000 * MS
 AT = 1_795_351_680_000

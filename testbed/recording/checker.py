@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from clock.contract import TICK_MS
-from tests.faults.records import MS, Frame, Record, Visit
+from testbed.recording.record import MS, Frame, Record, Visit
 
 # Milliseconds: no client is given a tick that is older.
 OLDEST = 1_000
@@ -98,7 +98,7 @@ def _bursts(frames: Sequence[Frame]) -> Iterator[str]:
 
 
 def _missed(visit: Visit, span: Span, record: Record, share: float) -> Iterator[str]:
-    """A client that is there gets what is published. Ticks that the reader found at once may have come at once."""
+    """Find a connected client that missed ticks. Ticks that the recorder read together may have arrived together."""
     due, apart, got = _count(visit, span, record)
     # A frame or two at each end may have come on the other side of it. Of less than a second, a share says nothing.
     if due >= 1000 // TICK_MS and got + 2 < (share - (1 - apart / due)) * due:

@@ -1,6 +1,6 @@
 """A TCP proxy that can fall silent: a half-open link, on which bytes stay away without a word.
 
-    python -m tests.faults.proxy PORT TARGET-PORT
+    python -m testbed.proxies.half_open PORT TARGET-PORT
 
 After SIGUSR1 nothing passes, in either direction, nor of new connections, which are taken; on SIGUSR2 all that waited
 does, as TCP would send it again.

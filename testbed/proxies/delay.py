@@ -1,6 +1,6 @@
 """A proxy that delays what passes, as a long line does: each chunk for itself, but in order.
 
-python -m tests.page.delays --port 8002 --to 8001
+python -m testbed.proxies.delay --port 8002 --to 8001
 """
 
 import argparse
@@ -24,7 +24,7 @@ class Delays(Program):
 
     def __init__(self, to: int, directory: Path) -> None:
         self.port = free_port()
-        command = [sys.executable, "-m", "tests.page.delays", "--port", str(self.port), "--to", str(to)]
+        command = [sys.executable, "-m", "testbed.proxies.delay", "--port", str(self.port), "--to", str(to)]
         super().__init__("delays", command, directory)
 
     def start(self) -> None:

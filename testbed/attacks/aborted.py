@@ -1,6 +1,6 @@
 """The attack: a process that opens connections and ends them early, and counts what the worker keeps of them.
 
-    python -m tests.faults.attack --port 8001 --pid 4711 --baseline 30 --count 10000
+    python -m testbed.attacks.aborted --port 8001 --pid 4711 --baseline 30 --count 10000
 
 Prints a line of JSON in the end: see `Attack.report`.
 """
@@ -14,8 +14,8 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any, Final
 
-from tests.faults.aborted import STAGES, Connection, End, Plan, State, plans, tls_stages
-from tests.faults.proc import open_files
+from testbed.accounting import open_files
+from testbed.attacks.connection import STAGES, Connection, End, Plan, State, plans, tls_stages
 
 # Connections that are opened at once, so that the worker finds some of them ended already.
 BURST: Final = 10

@@ -1,13 +1,13 @@
 """What the fault suite needs beside Python, and how it comes to be there.
 
-python -m tests.faults.tools
+python -m testbed.tools
 """
 
 import shutil
 import sys
 
 from testbed.debian import install
-from tests.faults.walltime import find_libfaketime
+from testbed.faults.wall_clock import find_libfaketime
 
 
 def missing() -> list[str]:

@@ -1,6 +1,6 @@
 """A ticker that believes it leads, whoever else does: `ticker.ticker.Ticker` with a lease that nobody gave.
 
-python -m tests.faults.impostor TERM
+python -m testbed.faults.false_leader TERM
 """
 
 import asyncio
