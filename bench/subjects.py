@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.balancer import balancer_command, balancer_missing
 from bench.peers import programs as peers
-from testbed.processes import Broker, Program, Worker, takes_connections, wait_until
+from testbed.processes import Broker, PlainWorker, Program, Worker, accepts_connections, wait_until
 from tournament.up.broker import free_port
 
 
@@ -31,7 +31,7 @@ class Server(Program):
     def start(self) -> None:
         """Start it and wait until it takes connections."""
         super().start()
-        wait_until(lambda: not self.running or takes_connections(self.port), f"{self.command[0]} takes connections")
+        wait_until(lambda: not self.running or accepts_connections(self.port), f"{self.command[0]} takes connections")
         assert self.running, self.output()
 
 
@@ -64,7 +64,7 @@ class Subject:
 
 
 def _worker(stage: Stage, *, plain: bool = False) -> Cast:
-    worker = Worker(stage.broker.url, stage.directory, plain=plain)
+    worker = (PlainWorker if plain else Worker)(stage.broker.url, stage.directory)
     return Cast(worker.port, [worker])
 
 

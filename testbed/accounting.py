@@ -1,4 +1,4 @@
-"""What processes use, as proc(5) says: CPU time, memory and files."""
+"""What processes use, as proc(5) reports: CPU time, memory and open files."""
 
 import contextlib
 import os
@@ -17,20 +17,20 @@ def family(pid: int) -> list[int]:
 
 
 def cpu_ns(pids: Iterable[int]) -> int:
-    """Return the nanoseconds that the threads of some processes have been on a CPU (schedstat's first field).
+    """Return the CPU time of the threads of some processes, in nanoseconds (schedstat's first field).
 
-    Finer than the 10 ms of `/proc/PID/stat`. The time of a thread that has ended is not in it.
+    It is finer than the 10 ms of `/proc/PID/stat`. It leaves out threads that have ended.
     """
     total = 0
     for pid in pids:
         for schedstat in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-            with contextlib.suppress(OSError):  # it has just ended
+            with contextlib.suppress(OSError):  # the thread has just ended
                 total += int(schedstat.read_text().split()[0])
     return total
 
 
 def private_bytes(pids: Iterable[int]) -> int:
-    """Return the memory that some processes have to themselves (proc(5), smaps_rollup); the kernel's is not in it."""
+    """Return the private memory of some processes (smaps_rollup), without the kernel's."""
     total = 0
     for pid in pids:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -41,7 +41,7 @@ def private_bytes(pids: Iterable[int]) -> int:
 
 def open_files(pid: int) -> int:
     """Return how many files a process has open."""
-    return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - names do
+    return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - only the number counts
 
 
 def resident_mib(pid: int) -> float:
@@ -51,5 +51,5 @@ def resident_mib(pid: int) -> float:
 
 
 def waited_s(pid: int) -> float:
-    """Return for how many seconds a process has waited for a processor (schedstat: nanoseconds)."""
+    """Return how long a process was ready but waited for a processor, in seconds (schedstat's second field)."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9

@@ -1,4 +1,4 @@
-"""The ticks that were published, as a raw subscriber hears them: what the clients' frames are counted against."""
+"""The ticks that were published, as a raw subscriber receives them. Viewers' frames are counted against these."""
 
 import select
 import time
@@ -7,21 +7,21 @@ from testbed.subscriber import CHANNEL, Subscriber
 
 
 class Published:
-    """The times of all the ticks since the start. Redis lets it go after 10 s in which nobody calls `pass_time`."""
+    """The times of all ticks since the start. Redis disconnects it if `pass_time` is not called for 10 s."""
 
     def __init__(self, redis_port: int) -> None:
         self._subscriber = Subscriber(redis_port, CHANNEL)
         self._times: set[int] = set()
 
     def close(self) -> None:
-        """Hang up."""
+        """Disconnect."""
         self._subscriber.close()
 
     def pass_time(self, seconds: float = 0) -> None:
-        """Wait so long, and take in what comes."""
+        """Receive ticks for so many seconds."""
         deadline = time.monotonic() + seconds
         while select.select([self._subscriber.socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            self._times.update(heard.at for heard in self._subscriber.read())
+            self._times.update(tick.at for tick in self._subscriber.read())
             if time.monotonic() >= deadline:
                 break
 

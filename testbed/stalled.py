@@ -4,7 +4,7 @@ import socket
 import time
 from pathlib import Path
 
-from testbed.viewers import shake_hands
+from testbed.viewers import handshake
 
 ESTABLISHED = 1  # include/net/tcp_states.h
 
@@ -26,7 +26,7 @@ class Stalled:
         for _ in range(count):
             client = socket.create_connection(("127.0.0.1", port), timeout=10)
             self._open[client.getsockname()[1]] = client
-            shake_hands(client, port, path)
+            handshake(client, port, path)
 
     def look(self) -> bool:
         """Note which have been closed since; return whether all have been."""

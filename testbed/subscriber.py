@@ -1,4 +1,4 @@
-"""A raw subscriber: what was published, and when it came, without a library in between."""
+"""A raw subscriber: what was published, and when it arrived, without a library in between."""
 
 import re
 import socket
@@ -10,13 +10,13 @@ from clock.contract import GROUP
 # The Redis channel of the ticks' group, as channels_redis names it, in the default namespace.
 CHANNEL = f"clock__group__{GROUP}"
 
-# A published message as it comes over the wire (RESP2): its channel, the length of what it carries, and then that.
+# A published message in RESP2: its channel, the length of its payload, and then the payload.
 _HEAD = re.compile(rb"\*3\r\n\$7\r\nmessage\r\n\$\d+\r\n([^\r]+)\r\n\$(\d+)\r\n")
 _AT = re.compile(rb'"at": (\d+)')
 
 
-class Heard(NamedTuple):
-    """One tick: the channel it came by, its time, and when it came (milliseconds since the Unix epoch)."""
+class Received(NamedTuple):
+    """One tick: its channel, its time, and when it arrived (milliseconds since the Unix epoch)."""
 
     channel: str
     at: int
@@ -24,7 +24,7 @@ class Heard(NamedTuple):
 
 
 class Subscriber:
-    """A connection to Redis that is subscribed to some channels."""
+    """A connection to Redis that subscribes to some channels."""
 
     def __init__(self, port: int, *channels: str) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -32,28 +32,31 @@ class Subscriber:
         self._buffer = b""
 
     def close(self) -> None:
-        """Hang up."""
+        """Disconnect."""
         self.socket.close()
 
-    def read(self) -> list[Heard]:
-        """Return what has come, waiting if nothing has."""
+    def read(self) -> list[Received]:
+        """Return the ticks that have arrived; wait if there is nothing to read.
+
+        Raises: `ConnectionError` if Redis has closed the connection.
+        """
         data = self.socket.recv(1 << 16)
         came = time.time() * 1000
         if not data:
-            raise ConnectionError("the broker has gone")
+            raise ConnectionError("Redis has closed the connection")
         self._buffer += data
-        heard = []
+        received = []
         while head := _HEAD.search(self._buffer):
             end = head.end() + int(head[2])
             if len(self._buffer) < end + 2:
                 break
             if at := _AT.search(self._buffer, head.end(), end):
-                heard.append(Heard(head[1].decode(), int(at[1]), came))
+                received.append(Received(head[1].decode(), int(at[1]), came))
             self._buffer = self._buffer[end + 2 :]
-        return heard
+        return received
 
 
 def percentile(values: list[float], percent: float) -> float:
-    """Return the value that `percent` of the values are at or below; nearest rank."""
+    """Return the percentile of some values, by nearest rank."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]

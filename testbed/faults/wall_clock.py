@@ -32,8 +32,8 @@ class WallTime:
     def __init__(self, directory: Path) -> None:
         library = find_libfaketime()
         compiler = shutil.which("cc")
-        assert library, "libfaketime is needed: make fault-tools"
-        assert compiler, "a C compiler is needed: make fault-tools"
+        assert library, "libfaketime is required: make faults installs it"
+        assert compiler, "a C compiler is required: make faults installs it"
         sleep = directory / "sleep.so"
         command = [compiler, "-shared", "-fPIC", "-O2", "-x", "c", "-o", str(sleep), "-"]
         subprocess.run(command, input=SLEEP.encode(), check=True)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from testbed.processes import Program, takes_connections, wait_until
+from testbed.processes import Program, accepts_connections, wait_until
 from tournament.up.broker import free_port
 
 DELAY, SPREAD = 0.08, 0.03  # seconds each way: 80 ± 30 ms, each as likely as the other
@@ -30,7 +30,7 @@ class Delays(Program):
     def start(self) -> None:
         """Start it and wait until it takes connections."""
         super().start()
-        wait_until(lambda: takes_connections(self.port), "the proxy takes connections")
+        wait_until(lambda: accepts_connections(self.port), "the proxy takes connections")
 
     @property
     def host(self) -> str:

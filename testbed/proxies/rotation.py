@@ -8,12 +8,11 @@ import asyncio
 import contextlib
 import itertools
 import re
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from testbed.processes import ROOT, Program, Worker, takes_connections, wait_until
+from testbed.processes import Program, Worker, accepts_connections, wait_until
 from tournament.up.broker import free_port
 
 
@@ -30,7 +29,7 @@ class Rotation(Program):
     def start(self) -> None:
         """Start it and wait until it takes connections."""
         super().start()
-        wait_until(lambda: takes_connections(self.port), "the balancer takes connections")
+        wait_until(lambda: accepts_connections(self.port), "the balancer takes connections")
 
     @property
     def host(self) -> str:
@@ -41,22 +40,6 @@ class Rotation(Program):
     def asked(self) -> list[str]:
         """The paths that were asked for so far."""
         return self.output().split()
-
-
-class OtherWorker(Worker):
-    """A worker that runs the project's files in another directory."""
-
-    def __init__(self, redis_url: str, directory: Path, tree: Path, *, plain: bool = False, **environment: str) -> None:
-        super().__init__(redis_url, directory, plain=plain, **environment)
-        self.command = ["env", "-C", str(tree), *self.command]
-
-
-def copy_tree(tree: Path) -> Path:
-    """Copy what a worker needs of the project, as another version of it."""
-    for name in ("tournament", "clock", "ticker"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "manage.py", tree)
-    return tree
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -16,7 +16,7 @@ import pytest
 from redis import Redis
 
 from bench.balancer import balancer_command
-from testbed.processes import Broker, Program, Ticker, Worker, takes_connections, wait_until
+from testbed.processes import Broker, Program, Ticker, Worker, accepts_connections, wait_until
 from testbed.recording.recorder import Recorder
 from tournament.up.broker import free_port
 
@@ -85,7 +85,7 @@ class Stack:
         port = free_port()
         command = balancer_command(port, [worker.port for worker in self.workers], self.directory)
         self.run(Program("balancer", command, self.directory))
-        wait_until(lambda: takes_connections(port), "the balancer is there")
+        wait_until(lambda: accepts_connections(port), "the balancer is there")
         return port
 
     def run(self, program: Program) -> Program:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from testbed.processes import Program, Worker, takes_connections, wait_until
+from testbed.processes import Program, Worker, accepts_connections, wait_until
 from testbed.proxies.half_open import HEALED, SILENT
 from testbed.recording.checker import check
 from testbed.recording.recorder import Recorder
@@ -145,7 +145,7 @@ def test_half_open(stack: Stack, recorder: Recorder, record_property: Measured, 
     port = free_port()
     command = [sys.executable, "-m", "testbed.proxies.half_open", str(port), str(stack.broker.port)]
     link = stack.run(Program("link", command, stack.directory))
-    wait_until(lambda: takes_connections(port), "the link is there")
+    wait_until(lambda: accepts_connections(port), "the link is there")
     url = f"redis://127.0.0.1:{port}"
     stack.leader(url if who == "ticker" else "")
     worker = stack.worker(url if who == "worker" else "")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.processes import Program, takes_connections, wait_until
+from testbed.processes import Program, accepts_connections, wait_until
 from testbed.recording.checker import check
 from testbed.recording.recorder import Recorder
 from tests.faults.conftest import Stack
@@ -43,7 +43,7 @@ def start_sentinels(stack: Stack) -> str:
         )
         stack.run(Program(f"sentinel-{port}", [find_broker(), str(configuration), "--sentinel"], stack.directory))
     for port in ports:
-        wait_until(lambda port=port: takes_connections(port), "the Sentinel is there")  # type: ignore[misc]
+        wait_until(lambda port=port: accepts_connections(port), "the Sentinel is there")  # type: ignore[misc]
         with stack.redis(port) as sentinel:
             wait_until(
                 lambda sentinel=sentinel: knows_all(sentinel.sentinel_master("clock")),  # type: ignore[misc]

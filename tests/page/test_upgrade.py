@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route
 
+from testbed.other_version import copy_tree, from_tree
 from testbed.processes import Broker, Ticker, Worker
-from testbed.proxies.rotation import OtherWorker, Rotation, copy_tree
+from testbed.proxies.rotation import Rotation
 
 LIVE = "#clock[data-state=live]"
 
@@ -23,7 +24,7 @@ def new(broker: Broker, ticker: Ticker, tmp_path_factory: pytest.TempPathFactory
     assert len(classes) > 5
     for script, source in scripts.items():
         script.write_text(re.sub(rf"\b({'|'.join(classes)})\b", r"New\1", source))
-    with OtherWorker(broker.url, tree, tree, CLOCK_TIME_ZONE="Asia/Kathmandu") as worker:
+    with from_tree(Worker(broker.url, tree, CLOCK_TIME_ZONE="Asia/Kathmandu"), tree) as worker:
         worker.wait_for_ticks()
         yield worker
         assert "Traceback" not in worker.output()
