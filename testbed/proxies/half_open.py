@@ -1,9 +1,9 @@
-"""A TCP proxy that can fall silent: a half-open link, on which bytes stay away without a word.
+"""A TCP proxy that can become half-open: connections stay open and carry nothing.
 
     python -m testbed.proxies.half_open PORT TARGET-PORT
 
-After SIGUSR1 nothing passes, in either direction, nor of new connections, which are taken; on SIGUSR2 all that waited
-does, as TCP would send it again.
+After SIGUSR1 nothing passes in either direction, nor on new connections, which are accepted. On SIGUSR2 all data that
+waited passes, as TCP would retransmit it.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ import sys
 from contextlib import suppress
 from typing import Final
 
-SILENT: Final = signal.SIGUSR1
-HEALED: Final = signal.SIGUSR2
+SILENCE: Final = signal.SIGUSR1
+RESTORE: Final = signal.SIGUSR2
 
 
 async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, passing: asyncio.Event) -> None:
-    """Pass on what comes, while that is allowed, and the end."""
+    """Pass on data, and its end, while that is allowed."""
     with suppress(OSError):
         while data := await source.read(1 << 16):
             await passing.wait()
@@ -28,23 +28,23 @@ async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, passing
 
 
 async def serve(port: int, target: int) -> None:
-    """Pass everything between a port and another, both local, until killed."""
+    """Pass everything between two local ports until killed."""
     passing = asyncio.Event()
     passing.set()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(SILENT, passing.clear)
-    loop.add_signal_handler(HEALED, passing.set)
+    loop.add_signal_handler(SILENCE, passing.clear)
+    loop.add_signal_handler(RESTORE, passing.set)
 
-    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await passing.wait()
         try:
-            there = await asyncio.open_connection("127.0.0.1", target)
+            target_reader, target_writer = await asyncio.open_connection("127.0.0.1", target)
         except OSError:
             writer.close()
             return
-        await asyncio.gather(pump(reader, there[1], passing), pump(there[0], writer, passing))
+        await asyncio.gather(pump(reader, target_writer, passing), pump(target_reader, writer, passing))
 
-    async with await asyncio.start_server(take, "127.0.0.1", port) as server:
+    async with await asyncio.start_server(accept, "127.0.0.1", port) as server:
         await server.serve_forever()
 
 

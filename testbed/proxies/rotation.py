@@ -1,4 +1,4 @@
-"""A balancer that hands each request to the next worker, and prints what was asked for.
+"""A load balancer that sends each request to the next worker and prints the paths that were requested.
 
 python -m testbed.proxies.rotation --port 8003 --pages 8001 8002 --files 8002 8001
 """
@@ -17,7 +17,7 @@ from tournament.up.broker import free_port
 
 
 class Rotation(Program):
-    """The balancer, as a process: pages and streams from some workers in turn, static files from some in turn."""
+    """The balancer, as a process: pages and streams go to some workers in turn, static files to some in turn."""
 
     def __init__(self, directory: Path, pages: Sequence[Worker], files: Sequence[Worker]) -> None:
         self.port = free_port()
@@ -27,9 +27,9 @@ class Rotation(Program):
         super().__init__("rotation", command, directory)
 
     def start(self) -> None:
-        """Start it and wait until it takes connections."""
+        """Start it and wait until it accepts connections."""
         super().start()
-        wait_until(lambda: accepts_connections(self.port), "the balancer takes connections")
+        wait_until(lambda: accepts_connections(self.port), "the balancer accepts connections")
 
     @property
     def host(self) -> str:
@@ -37,13 +37,13 @@ class Rotation(Program):
         return f"127.0.0.1:{self.port}"
 
     @property
-    def asked(self) -> list[str]:
-        """The paths that were asked for so far."""
+    def requested(self) -> list[str]:
+        """The paths that were requested so far."""
         return self.output().split()
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass on what is read, and the end of it."""
+    """Pass on data, and its end."""
     with contextlib.suppress(OSError):
         while data := await reader.read(65_536):
             writer.write(data)
@@ -52,28 +52,30 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 async def serve(port: int, pages: Iterator[int], files: Iterator[int]) -> None:
-    """Hand each request to the next worker until killed: a connection carries no second one."""
+    """Send each request to the next worker until killed. A connection carries only one request."""
 
-    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             path = head.split()[1].decode()
-            there = await asyncio.open_connection("127.0.0.1", next(files if path.startswith("/static/") else pages))
+            worker_reader, worker_writer = await asyncio.open_connection(
+                "127.0.0.1", next(files if path.startswith("/static/") else pages)
+            )
         except (OSError, asyncio.IncompleteReadError):
             writer.close()
             return
         print(path, flush=True)
         if b"Upgrade: websocket" not in head:
             head = re.sub(rb"\r\nConnection: [^\r]*", b"\r\nConnection: close", head)
-        there[1].write(head)
-        await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
+        worker_writer.write(head)
+        await asyncio.gather(pump(reader, worker_writer), pump(worker_reader, writer))
 
-    async with await asyncio.start_server(take, "127.0.0.1", port) as server:
+    async with await asyncio.start_server(accept, "127.0.0.1", port) as server:
         await server.serve_forever()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Hand each request to the next worker.")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--pages", type=int, nargs="+", required=True)
     parser.add_argument("--files", type=int, nargs="+", required=True)

@@ -1,7 +1,8 @@
-"""What is written down of a run: what was published, and what each client got. All times are of one machine.
+"""The record of a run: what was published, and what each client received. All times are of one machine.
 
-`came` and `looked` are nanoseconds of the monotonic clock: when something was read, and when its reader had last been
-ready to read before. So it came in between, and where the two are far apart, it is the reader that was late.
+Each entry has two times, in nanoseconds of the monotonic clock: `arrived_ns`, when it was read, and `ready_ns`, when
+its reader was last ready to read before that. It arrived somewhere between them. Where they are far apart, the reader
+was late, and not the clock.
 """
 
 import time
@@ -10,68 +11,73 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-MS = 1_000_000
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+
+# From when until when, in nanoseconds of the monotonic clock.
+Span = tuple[int, int]
+
+# Moments, each with the seconds for which a process had waited for a processor by then.
+Waits = list[tuple[int, float]]
 
 
 class Published(NamedTuple):
-    """A tick, as a raw subscriber heard it."""
+    """A tick, as a raw subscriber received it."""
 
     term: int
     step: int
     at: int
-    looked: int
-    came: int
+    ready_ns: int
+    arrived_ns: int
 
 
 class Frame(NamedTuple):
-    """A frame, as a client got it."""
+    """A frame, as a client received it."""
 
     at: int
-    looked: int
-    came: int
+    ready_ns: int
+    arrived_ns: int
 
 
 @dataclass
 class Visit:
-    """One connection of a client, from the 101 on."""
+    """One connection of a client, from its 101 on."""
 
     port: int
-    opened: int
+    opened_ns: int
     frames: list[Frame] = field(default_factory=list)
-    closed: int | None = None  # when it ended; None while it lasts
-    code: int | None = None  # of the close frame; None where there was none
+    closed_ns: int | None = None  # None: it is still open
+    close_code: int | None = None  # None: it ended without a close frame
 
-    def largest_gap(self, since: int = 0, until: int | None = None) -> float:
-        """Return the longest time without a frame that ended in a span of time, in milliseconds."""
-        return max(
-            (gap for gap, _, came in self.gaps() if since <= came and (until is None or came <= until)), default=0.0
-        )
+    def largest_gap_ms(self, since_ns: int = 0) -> float:
+        """Return the longest time without a frame that ended after a moment."""
+        return max((gap_ms for gap_ms, _, end_ns in self.gaps() if end_ns >= since_ns), default=0.0)
 
     def gaps(self) -> Iterator[tuple[float, int, int]]:
-        """Yield each time without a frame: milliseconds, and from when until when."""
+        """Yield each time without a frame: its length in milliseconds, its start and its end."""
         for before, after in pairwise(self.frames):
-            yield (after.came - before.came) / MS, before.came, after.came
+            yield (after.arrived_ns - before.arrived_ns) / NS_PER_MS, before.arrived_ns, after.arrived_ns
 
 
 @dataclass
 class Record:
-    """A run. `wall_offset` is the wall clock less the monotonic one, in milliseconds, on the machine itself."""
+    """A run. `wall_offset_ms` is the machine's wall clock minus its monotonic clock."""
 
     published: list[Published] = field(default_factory=list)
     clients: list[list[Visit]] = field(default_factory=list)
-    wall_offset: float = field(default_factory=lambda: time.time() * 1000 - time.monotonic_ns() / MS)
-    # By how much the ticker's wall clock was off the machine's, in milliseconds, by the `step` of its ticks.
-    clock_set_by: dict[int, int] = field(default_factory=dict)
+    wall_offset_ms: float = field(default_factory=lambda: time.time() * 1000 - time.monotonic_ns() / NS_PER_MS)
+    # The ticker's wall clock minus the machine's, in milliseconds, by the `step` of the ticks.
+    ticker_offset_ms: dict[int, int] = field(default_factory=dict)
 
     def visits(self) -> Iterator[Visit]:
         """Yield every connection of every client."""
         for visits in self.clients:
             yield from visits
 
-    def flowing_since(self, moment: int) -> float:
-        """Return after how many seconds every client had had a frame; infinity if one never had."""
-        latest = 0.0
+    def flowing_after_s(self, moment_ns: int) -> float:
+        """Return how long after a moment every client had received a frame; infinity if one never did."""
+        latest_s = 0.0
         for visits in self.clients:
-            first = (frame.came for visit in visits for frame in visit.frames if frame.came >= moment)
-            latest = max(latest, (next(first, float("inf")) - moment) / 1e9)
-        return latest
+            first = (frame.arrived_ns for visit in visits for frame in visit.frames if frame.arrived_ns >= moment_ns)
+            latest_s = max(latest_s, (next(first, float("inf")) - moment_ns) / NS_PER_S)
+        return latest_s

@@ -47,7 +47,7 @@ def test_a_page_of_one_version_with_the_files_of_the_other(
     with Rotation(directory, [pages], [files]) as balancer:
         page.goto(f"http://{balancer.host}/clock/")
         page.wait_for_selector(LIVE)
-        assert balancer.asked.count("/clock/") == 1
+        assert balancer.requested.count("/clock/") == 1
 
 
 def test_a_page_whose_files_come_from_both(
@@ -95,11 +95,11 @@ def test_a_second_visit_costs_one_request(context: BrowserContext, directory: Pa
     with Rotation(directory, [worker], [worker]) as balancer:
         context.new_page().goto(f"http://{balancer.host}/clock/")
         context.pages[0].wait_for_selector(LIVE)
-        first = balancer.asked
+        first = balancer.requested
         assert sum(path.startswith("/static/") for path in first) > 20
         context.pages[0].close()
         page = context.new_page()
         page.goto(f"http://{balancer.host}/clock/")
         page.wait_for_selector(LIVE)
-        assert {*balancer.asked[len(first) :]} == {"/clock/", "/clock/now", "/ws/clock/"}
+        assert {*balancer.requested[len(first) :]} == {"/clock/", "/clock/now", "/ws/clock/"}
         page.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from testbed.accounting import open_files
-from testbed.attacks.connection import client_hello
+from testbed.attacks.stages import client_hello
 from testbed.processes import Broker, Ticker, Worker, wait_until
 from testbed.redis_servers import Certificate
 from tournament.up.broker import free_port
