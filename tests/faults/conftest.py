@@ -29,11 +29,6 @@ RecordProperty = Callable[[str, object], None]
 NOTHING: Mapping[str, str] = {}
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark."""
-    config.addinivalue_line("markers", "fault(fault, target, readme=False): a row of the fault suite's table")
-
-
 class Stack:
     """A clock that a test may break in any of its parts."""
 
