@@ -75,8 +75,8 @@ class Sentinel(Server):
     ) -> None:
         super().__init__(directory, certificate=certificate)
         # A Sentinel stores its state in its configuration file, so it needs one.
-        words = self.command[1 : self.command.index("--save")]
-        options = [f"{name[2:]} {value}" for name, value in zip(words[::2], words[1::2], strict=True)]
+        pairs = self.command[1 : self.command.index("--save")]
+        options = [f"{name[2:]} {value}" for name, value in zip(pairs[::2], pairs[1::2], strict=True)]
         watched = [
             f"sentinel monitor clock 127.0.0.1 {master.port} {quorum}",
             "sentinel down-after-milliseconds clock 1000",

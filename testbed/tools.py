@@ -50,7 +50,7 @@ TOOLS: Final = (
     Tool("a C compiler", ("gcc", "libc6-dev"), on_path("cc"), frozenset({"test", "faults"})),
     Tool("HAProxy", ("haproxy",), on_path("haproxy"), frozenset({"faults"})),
     Tool("libfaketime", ("libfaketime",), lambda: find_libfaketime() is not None, frozenset({"faults"})),
-    # Tabs become hidden, and WebKit starts, only on a display; this is one that nobody sees.
+    # A virtual display: tabs become hidden, and WebKit starts, only on a display.
     Tool("Xvfb", ("xvfb",), on_path("Xvfb"), frozenset({"test", "soak"})),
     Tool("Firefox", ("firefox-esr",), on_path("firefox-esr", "firefox"), frozenset({"soak"})),
     Tool("WebKit's WebDriver", ("webkit2gtk-driver",), on_path("WebKitWebDriver"), frozenset({"soak"})),

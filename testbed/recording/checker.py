@@ -81,9 +81,9 @@ def _order(frames: Sequence[Frame], orders: Orders, subscribed: Span) -> Iterato
 def _ages(frames: Sequence[Frame], orders: Orders, record: Record) -> Iterator[str]:
     """Find old frames. A frame arrived after its reader was last ready, so it is at least as old as it was then."""
     for frame in frames:
-        told_ms = frame.ready_ns / NS_PER_MS + record.wall_offset_ms
+        ready_ms = frame.ready_ns / NS_PER_MS + record.wall_offset_ms
         known = orders.get(frame.at, {(0, 0)})
-        age_ms = min(told_ms + record.ticker_offset_ms.get(step, 0) - frame.at for _, step in known)
+        age_ms = min(ready_ms + record.ticker_offset_ms.get(step, 0) - frame.at for _, step in known)
         if age_ms > MAX_AGE_MS:
             yield f"{frame.at} arrived {age_ms:.0f} ms late"
 

@@ -64,10 +64,10 @@ class Stack:
             "COMPOSE_DOCKER_CLI_BUILD": "1",
         }
 
-    def compose(self, *words: str) -> str:
+    def compose(self, *arguments: str) -> str:
         """Run a Compose command and return its output."""
         done = subprocess.run(
-            [*self._program, *words], cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False
+            [*self._program, *arguments], cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -95,9 +95,9 @@ class Stack:
         return {one: int(docker("exec", one, "python", "-c", COUNT)) for one in self.containers("web")}
 
 
-def docker(*words: str) -> str:
+def docker(*arguments: str) -> str:
     """Run a Docker command and return its output."""
-    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture(scope="module")

@@ -94,8 +94,10 @@ class Run:
                     for figure, value, at_first in zip(FIGURES, counted, idle, strict=True)
                 ]
                 self.samples.append((now - begin, values))
-                words = ", ".join(f"{figure.name} {value:.6g}" for figure, value in zip(FIGURES, values, strict=True))
-                report(f"{load.attack.live()} viewers, {load.pages} pages, {load.messages} messages; {words}")
+                values_text = ", ".join(
+                    f"{figure.name} {value:.6g}" for figure, value in zip(FIGURES, values, strict=True)
+                )
+                report(f"{load.attack.live()} viewers, {load.pages} pages, {load.messages} messages; {values_text}")
 
     def _count(self, load: Load) -> list[float]:
         """Return the value of each figure, in the order of `FIGURES`, without the viewers' connections."""

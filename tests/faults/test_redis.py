@@ -107,7 +107,7 @@ def test_redis_refuses_connections(
     refusing: str,
     willing: str,
 ) -> None:
-    """For 3 s it wants a password that nobody has, or accepts no more clients; all connections are closed at first."""
+    """For 3 s it requires an unknown password, or accepts no more clients. All connections are closed first."""
     recorder = shared_recorder
     before = two_healthy_seconds(clock, recorder)
     with clock.redis() as redis:

@@ -57,7 +57,7 @@ def test_a_worker_that_stood_still_sends_nothing_old(
 def test_a_drain_moves_viewers_to_another_worker(
     stack: Stack, recorder: Recorder, record_property: RecordProperty
 ) -> None:
-    """Its viewers move to the other worker, a few at a time. The load balancer sends nobody back."""
+    """Its viewers move to the other worker, a few at a time. The load balancer sends none of them back."""
     stack.leader()
     draining, staying = stack.worker(), stack.worker()
     add_crowd(stack, recorder)

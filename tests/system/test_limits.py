@@ -156,9 +156,9 @@ def flood(worker: Worker, frame: bytes) -> tuple[float, bytes]:
 
 
 def test_floods_end_within_a_second(strict: Worker) -> None:
-    """Pings, messages and a huge message: the worker closes with 4008 before it disconnects, though nobody reads.
+    """Pings, messages and a huge message: the worker sends close code 4008 before it disconnects the client.
 
-    A viewer gets its ticks meanwhile.
+    It does so even if the client does not read. A viewer gets its ticks meanwhile.
     """
     viewer = connect(strict.port)
     frames = [b"\x89\x80mask", b"\x81\x80mask", b"\x82\xff\0\0\0\1\0\0\0\0mask"]
