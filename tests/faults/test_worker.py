@@ -1,13 +1,15 @@
 """Workers that stand still, drain, or die."""
 
 import signal
+import time
 from itertools import zip_longest
 
 import pytest
 
 from clock.contract import CLOSE_GOING_AWAY
+from testbed.accounting import waited_s
 from testbed.recording.checker import MAX_AGE_MS, SHARE, check, gap_beyond_the_machine_ms
-from testbed.recording.record import NS_PER_MS, NS_PER_S, Record, Visit
+from testbed.recording.record import NS_PER_MS, NS_PER_S, Record, Visit, Waits
 from testbed.recording.recorder import Recorder
 from tests.faults.conftest import RecordProperty, Stack
 
@@ -64,7 +66,13 @@ def test_a_drain_moves_viewers_to_another_worker(
     recorder.run(2)
     draining.signal(signal.SIGTERM)
     begin_ns = recorder.run(0)[0]
-    exited_s = recorder.run_until(lambda: not draining.running, "the worker has ended", 40)
+    waits: Waits = []
+
+    def has_ended() -> bool:
+        waits.append((time.monotonic_ns(), waited_s(staying.pid)))
+        return not draining.running
+
+    exited_s = recorder.run_until(has_ended, "the worker has ended", 40)
     recorder.run(3)
     after = recorder.run(2)
     movers = [visits for visits in recorder.record.clients if visits[0].closed_ns is not None]
@@ -72,7 +80,7 @@ def test_a_drain_moves_viewers_to_another_worker(
     codes = [visit.close_code for visits in movers for visit in visits if visit.closed_ns is not None]
     going_away = codes.count(CLOSE_GOING_AWAY)
     back_s = max(map(longest_absence_s, movers), default=0.0)
-    gap_ms = max(gap_beyond_the_machine_ms(recorder.record, visit, begin_ns) for visit in stayers)
+    gap_ms = max(gap_beyond_the_machine_ms(recorder.record, visit, begin_ns, waits=waits) for visit in stayers)
     record_property(
         "measured",
         f"{going_away} of {len(codes)} got 4012; back within {back_s:.1f} s; exit after {exited_s:.1f} s; "

@@ -178,8 +178,8 @@ def test_a_viewer_that_never_reads_is_disconnected(strict: Worker) -> None:
 
     A viewer that reads stays connected.
     """
-    reading, stalled = connect(strict.port), connect(strict.port)
     start = time.monotonic()
+    reading, stalled = connect(strict.port), connect(strict.port)
     while stalled.socket.getsockname()[1] in established(strict.port):
         watch([reading], 0.1)
         assert time.monotonic() < start + 20
