@@ -19,7 +19,7 @@ from testbed.viewers import close, connect, handshake, upgrade_request, watch
 
 REQUEST_TIMEOUT_S = 2
 IDLE_TIMEOUT_S = 1
-PING_TIMEOUT_S = 2
+PING_TIMEOUT_S = 1
 MAX_VIEWERS = 4
 
 SLOW_CLIENTS = 200
