@@ -51,7 +51,7 @@ format: .venv/.ready  ## Format the code
 	$(run) -m ruff check --fix --select I .
 	$(run) -m ruff format .
 
-faults: tools-faults  ## Break each part of a running clock and check that it recovers (8 minutes; FAULTS=--readme updates the docs)
+faults: tools-faults  ## Break each part of a running clock and check that it recovers (10 minutes; FAULTS=--readme updates the docs)
 	$(run) -m tests.faults $(FAULTS)
 
 endurance: tools-faults  ## Run a clock under load for MINUTES=20 and check that memory and counts do not grow

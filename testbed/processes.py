@@ -4,6 +4,7 @@ import contextlib
 import functools
 import http.client
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from tournament.up.broker import broker_command, free_port
+from tournament.up.broker import broker_command
 from tournament.up.part import die_with
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +22,19 @@ ROOT = Path(__file__).resolve().parent.parent
 
 class TooSlow(AssertionError):
     """A wait timed out. The message says for what, and what the program printed."""
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that is free, and that the kernel gives to no client.
+
+    A port from the kernel's own range could become the port of an outgoing connection before the server listens, or
+    while it restarts: a client that connects to it could even connect to itself. Below that range this cannot happen.
+    """
+    lowest_of_clients = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10_000, max(20_000, lowest_of_clients))
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:

@@ -8,8 +8,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from testbed.processes import Program, accepts_connections, wait_until
-from tournament.up.broker import free_port
+from testbed.processes import Program, accepts_connections, free_port, wait_until
 
 
 class Certificate:

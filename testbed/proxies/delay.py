@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from testbed.processes import Program, accepts_connections, wait_until
-from tournament.up.broker import free_port
+from testbed.processes import Program, accepts_connections, free_port, wait_until
 
 DELAY_S, SPREAD_S = 0.08, 0.03  # in each direction: 80 ± 30 ms, evenly distributed
 STALL_INTERVAL_S, STALL_S = 25.0, 0.5  # nothing passes for so long, and then everything

@@ -12,8 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from testbed.processes import Program, Worker, accepts_connections, wait_until
-from tournament.up.broker import free_port
+from testbed.processes import Program, Worker, accepts_connections, free_port, wait_until
 
 
 class Rotation(Program):

@@ -15,10 +15,9 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from testbed.browser import find_chromium
-from testbed.processes import ROOT, wait_until
+from testbed.processes import ROOT, free_port, wait_until
 from testbed.viewers import Viewer, close, connect, watch
 from ticker.host_clock import ask_kernel
-from tournament.up.broker import free_port
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -20,9 +20,8 @@ import pytest
 from redis import Redis
 
 from bench.balancer import balancer_command
-from testbed.processes import Broker, Program, Ticker, Worker, accepts_connections, wait_until
+from testbed.processes import Broker, Program, Ticker, Worker, accepts_connections, free_port, wait_until
 from testbed.recording.recorder import Recorder
-from tournament.up.broker import free_port
 
 RecordProperty = Callable[[str, object], None]
 

@@ -9,13 +9,12 @@ import pytest
 from testbed.accounting import open_files, waited_s
 from testbed.attacks.aborted import ALLOWANCE_S, FREED_AFTER_S, Report
 from testbed.attacks.stages import REQUEST_TIMEOUT_S, End
-from testbed.processes import Program, Worker
+from testbed.processes import Program, Worker, free_port
 from testbed.recording.checker import check, gap_beyond_the_machine_ms
 from testbed.recording.record import Waits
 from testbed.recording.recorder import Recorder
 from testbed.redis_servers import Certificate
 from tests.faults.conftest import RecordProperty, Stack
-from tournament.up.broker import free_port
 
 CONNECTIONS, OVER_TLS = 10_000, 200
 

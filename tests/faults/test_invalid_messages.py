@@ -9,13 +9,12 @@ import pytest
 
 from testbed.accounting import open_files, waited_s
 from testbed.attacks.invalid_messages import huge, messages
-from testbed.processes import Program, Worker
+from testbed.processes import Program, Worker, free_port
 from testbed.recording.checker import check, gap_beyond_the_machine_ms
 from testbed.recording.record import NS_PER_S, Span, Waits
 from testbed.recording.recorder import Recorder
 from testbed.subscriber import CHANNEL
 from tests.faults.conftest import RecordProperty, Stack
-from tournament.up.broker import free_port
 
 MESSAGES = 10_000
 

@@ -4,13 +4,12 @@ import sys
 
 import pytest
 
-from testbed.processes import Program, accepts_connections, wait_until
+from testbed.processes import Program, accepts_connections, free_port, wait_until
 from testbed.proxies.half_open import RESTORE, SILENCE
 from testbed.recording.checker import check
 from testbed.recording.record import NS_PER_S
 from testbed.recording.recorder import Recorder
 from tests.faults.conftest import RecordProperty, Stack
-from tournament.up.broker import free_port
 
 REFUSES = pytest.mark.fault(
     "Redis refuses everybody: wrong password; maxclients; loading",

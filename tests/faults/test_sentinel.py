@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from testbed.processes import Program, accepts_connections, wait_until
+from testbed.processes import Program, accepts_connections, free_port, wait_until
 from testbed.recording.checker import check
 from testbed.recording.recorder import Recorder
 from tests.faults.conftest import RecordProperty, Stack
-from tournament.up.broker import broker_command, find_broker, free_port
+from tournament.up.broker import broker_command, find_broker
 
 # Three Sentinels, of which two must agree that the master is down, after so many milliseconds without an answer.
 COUNT, QUORUM, DOWN_AFTER_MS = 3, 2, 1_000

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from testbed.processes import Broker, PlainWorker, Program, Ticker, Worker, accepts_connections, wait_until
+from testbed.processes import Broker, PlainWorker, Program, Ticker, Worker, accepts_connections, free_port, wait_until
 from testbed.viewers import Viewer, close, connect, watch
-from tournament.up.broker import free_port
 
 CROWD = 150
 
