@@ -57,14 +57,14 @@ faults: tools-faults  ## Break each part of a running clock and check that it re
 endurance: tools-faults  ## Run a clock under load for MINUTES=20 and check that memory and counts do not grow
 	$(run) -m tests.endurance --minutes $(MINUTES)
 
-bench: .venv/.ready  ## Measure the worker beside a bare loop and its peers, and renew the README's figures (13 minutes)
+bench: .venv/.ready  ## Measure the worker against a bare loop and other servers, and update the documents (13 minutes)
 	$(run) -m bench $(BENCH)
 
-bench-full: .venv/.ready  ## The same with all subjects at all sizes
+bench-full: .venv/.ready  ## The same with all subjects at all sizes (35 minutes)
 	$(run) -m bench --full $(BENCH)
 
-punctuality: .venv/.ready  ## Measure how punctual the ticker is, beside a bare loop (SECONDS=60)
-	$(run) -m bench.punctuality --seconds $(SECONDS)
+punctuality: .venv/.ready  ## Measure how punctual the ticker is, against a bare loop (SECONDS=60 PUNCTUALITY=--docs)
+	$(run) -m bench.punctuality --seconds $(SECONDS) $(PUNCTUALITY)
 
 compose-test: tools-compose  ## Build the image, run the Compose stack with three workers, and test it (needs Docker)
 	$(run) -m pytest tests/compose

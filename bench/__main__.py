@@ -1,9 +1,11 @@
-"""The benchmark: this worker beside the floor, the baselines and its peers, on one machine in one run.
+"""The benchmark: this worker, the floor, two baselines and other servers, measured on one machine in one run.
 
     python -m bench [--full] [--only NAME ...] [--seconds 10] [--repetitions 3] [--strict]
+    python -m bench --render
 
-It prints every measurement and what became of the targets. A run of all that the targets need also renews the figures:
-docs/bench.json, the plots beside it, and the README.
+It prints every measurement and the verdict on each target. A run of everything that the targets need also updates
+docs/bench.json, docs/benchmarks.md and README.md. With `--render` it measures nothing, and updates the documents from
+docs/bench.json.
 """
 
 import argparse
@@ -13,27 +15,26 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from bench import figures, machine, report
-from bench.load import LoadError, compiled
-from bench.measurement import Measurement
-from bench.plan import Step, make_plan
-from bench.scenarios import SCENARIOS, Trial
-from bench.subjects import SUBJECTS, Stage
-from bench.targets import FAIL, INVALID, TARGETS, Verdict, judge
+from bench.load.generator import LoadError, compiled
+from bench.report import documents, machine, tables
+from bench.report.results import HEADINGS, TARGET_HEADINGS, Results, measurement_rows, one_line, target_rows
+from bench.report.targets import FAIL, INVALID
+from bench.subjects.catalogue import TITLES
+from bench.subjects.subject import Environment
+from bench.trial.plan import Step, make_plan
+from bench.trial.scenarios import SCENARIOS
+from bench.trial.trial import Trial
 from testbed.processes import ROOT, Broker, Ticker
 from testbed.progress import Progress
 from testbed.published import Published
 
-TITLES = {subject.name: subject.title for subject in SUBJECTS}
 
-
-def share_out_cores() -> set[int] | None:
-    """Leave the first core to what is measured and bind this process, and all it starts, to the others.
+def reserve_core() -> set[int] | None:
+    """Reserve the first core for the subject: bind this process, and all that it starts, to the others.
 
     Returns:
-        The core of what is measured; None on a machine with only one.
+        The subject's core; None if there is only one core.
     """
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) == 1:
@@ -42,82 +43,82 @@ def share_out_cores() -> set[int] | None:
     return set(cores[:1])
 
 
-def measure(steps: Sequence[Step], repetitions: int, seconds: float) -> tuple[list[Measurement], bool]:
-    """Go through the plan so many times, every subject in each, so that what changes about the machine concerns all.
+def measure(steps: Sequence[Step], results: Results) -> bool:
+    """Repeat the plan, and add the measurements to `results`; return whether all were possible.
 
-    Returns:
-        The measurements, and whether all that was planned could be done; what could not was said.
+    Every repetition has every subject, so that a change of the machine's speed affects all subjects.
     """
-    measurements: list[Measurement] = []
     complete = True
-    progress = Progress(repetitions * sum(step.seconds(seconds) for step in steps))
-    own_core = share_out_cores()
+    progress = Progress(results.repetitions * sum(step.seconds(results.seconds) for step in steps))
+    core = reserve_core()
     with tempfile.TemporaryDirectory(prefix="clock-bench-") as name:
         directory = Path(name)
         with Broker(directory) as broker, Ticker(broker.url, directory) as ticker:
             ticker.wait_for_output("publishing the time")
-            stage, published = Stage(broker, directory, own_core), Published(broker.port)
-            for repetition in range(1, repetitions + 1):
+            environment, published = Environment(broker, directory, core), Published(broker.port)
+            for repetition in range(1, results.repetitions + 1):
                 for step in steps:
-                    where = f"{repetition}/{repetitions} {step.subject.name}"
-                    progress.doing(f"{where}: starts")
+                    title = f"{repetition}/{results.repetitions} {step.subject.name}"
+                    progress.doing(f"{title}: starting")
                     try:
-                        with Trial(step.subject, stage, published, repetition, seconds) as trial:
+                        with Trial(step.subject, environment, published, repetition, results.seconds) as trial:
                             for scenario in step.scenarios:
-                                progress.doing(f"{where} (process {trial.pids[0]}): {scenario}")
-                                measurements.append(trial.run(scenario))
-                                progress.done(f"{where}: {report.in_a_line(measurements[-1])}")
-                    except (AssertionError, LoadError, OSError) as error:  # the others are still worth measuring
-                        progress.done(f"{where}: broken off: {error}")
+                                progress.doing(f"{title} (process {trial.pids[0]}): {scenario}")
+                                results.measurements.append(trial.run(scenario))
+                                progress.done(f"{title}: {one_line(results.measurements[-1])}")
+                    except (AssertionError, LoadError, OSError) as error:  # go on with the other subjects
+                        progress.done(f"{title}: aborted: {error}")
                         complete = False
-    return measurements, complete
+    return complete
 
 
-def tell(measurements: Sequence[Measurement], verdicts: Sequence[Verdict], run: dict[str, Any]) -> None:
+def print_results(results: Results) -> None:
     """Print the tables."""
-    print(f"\n{machine.in_words(run['machine'])}")
-    print(f"medians of {run['repetitions']} repetitions of {run['seconds']:g} s; load: {run['machine']['load']}\n")
-    print(report.as_text(report.HEADINGS, report.measurement_rows(measurements, TITLES)), "\n")
-    for name, why in run["left_out"].items():
-        print(f"left out: {TITLES[name]}: {why}")
-    print(report.as_text(report.TARGET_HEADINGS, report.target_rows(verdicts)))
+    print(f"\n{documents.conditions(results)}\n")
+    print(tables.as_text(HEADINGS, measurement_rows(results.measurements)), "\n")
+    for name, lack in results.left_out.items():
+        print(f"not measured: {TITLES[name]}: {lack}")
+    print(tables.as_text(TARGET_HEADINGS, target_rows(results.verdicts)))
+
+
+def write_documents(results: Results) -> None:
+    """Update the documents, and say which."""
+    for path in documents.write(ROOT, results):
+        print(f"written: {path.relative_to(ROOT)}")
 
 
 def main() -> int:
-    """Measure, judge and tell; return 0 if all was measured and, with `--strict`, no target was failed."""
+    """Run the benchmark; return 0 if everything was measured and, with `--strict`, every target is met."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     names = [*TITLES, *SCENARIOS]
     parser.add_argument("--full", action="store_true", help="all subjects at all sizes")
     parser.add_argument(
-        "--only", action="append", default=[], choices=names, help="a subject or a scenario; repeatable"
+        "--only", action="append", default=[], choices=names, help="a subject or a scenario; can be repeated"
     )
-    parser.add_argument("--seconds", type=float, default=10, help="how long a window is (default: %(default)g)")
-    parser.add_argument("--repetitions", type=int, default=3, help="how often all is done (default: %(default)d)")
-    parser.add_argument(
-        "--strict", action="store_true", help="exit with 1 if a target is failed or could not be judged"
-    )
+    parser.add_argument("--seconds", type=float, default=10, help="duration of a window (default: %(default)g)")
+    parser.add_argument("--repetitions", type=int, default=3, help="how often to repeat (default: %(default)d)")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 unless every target is met or skipped")
+    parser.add_argument("--render", action="store_true", help="only update the documents from docs/bench.json")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything that was started is ended
+    if options.render:
+        write_documents(Results.from_json((ROOT / "docs" / "bench.json").read_text()))
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # runs the exits of all contexts, which end the processes
 
-    compiled()
-    steps, left_out = make_plan(full=options.full, only=options.only)
-    run: dict[str, Any] = {
-        "machine": machine.describe(),
-        "seconds": options.seconds,
-        "repetitions": options.repetitions,
-        "full": options.full,
-        "left_out": left_out,
-    }
     try:
-        measurements, complete = measure(steps, options.repetitions, options.seconds)
+        compiled()
+    except LoadError as error:
+        sys.exit(str(error))
+    steps, left_out = make_plan(full=options.full, only=options.only)
+    results = Results(machine.describe(), options.seconds, options.repetitions, left_out)
+    try:
+        complete = measure(steps, results)
     except KeyboardInterrupt:
         return 130
-    verdicts = judge(TARGETS, measurements)
-    tell(measurements, verdicts, run)
+    print_results(results)
     if not options.only:
-        for path in figures.write(ROOT, measurements, verdicts, TITLES, run):
-            print(f"written: {path.relative_to(ROOT)}")
-    failed = any(one.verdict in {FAIL, INVALID} for one in verdicts)
+        write_documents(results)
+    failed = any(one.verdict in {FAIL, INVALID} for one in results.verdicts)
     return int(not complete or (options.strict and failed))
 
 

@@ -1,4 +1,4 @@
-"""What processes use, as proc(5) reports: CPU time, memory and open files."""
+"""The CPU time, memory and open files of processes (proc(5))."""
 
 import contextlib
 import os
@@ -7,30 +7,30 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def family(pid: int) -> list[int]:
-    """Return a process and its descendants."""
+def process_tree(pid: int) -> list[int]:
+    """Return the ids of a process and its descendants."""
     children: list[int] = []
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # it has just ended
         for task in Path(f"/proc/{pid}/task").iterdir():
             children += [int(child) for child in (task / "children").read_text().split()]
-    return [pid, *(one for child in children for one in family(child))]
+    return [pid, *(one for child in children for one in process_tree(child))]
 
 
 def cpu_ns(pids: Iterable[int]) -> int:
-    """Return the CPU time of the threads of some processes, in nanoseconds (schedstat's first field).
+    """Return the CPU time of the processes' threads, in nanoseconds (the first field of `schedstat`).
 
-    It is finer than the 10 ms of `/proc/PID/stat`. It leaves out threads that have ended.
+    This is finer than the 10 ms of `/proc/PID/stat`, but it does not include threads that have ended.
     """
     total = 0
     for pid in pids:
         for schedstat in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-            with contextlib.suppress(OSError):  # the thread has just ended
+            with contextlib.suppress(OSError):  # it has just ended
                 total += int(schedstat.read_text().split()[0])
     return total
 
 
 def private_bytes(pids: Iterable[int]) -> int:
-    """Return the private memory of some processes (smaps_rollup), without the kernel's."""
+    """Return the memory that the processes do not share with others (`smaps_rollup`), without the kernel's."""
     total = 0
     for pid in pids:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():

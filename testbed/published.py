@@ -1,4 +1,4 @@
-"""The ticks that were published, as a raw subscriber receives them. Viewers' frames are counted against these."""
+"""The ticks that were published, as a subscriber of its own receives them: the reference for what clients receive."""
 
 import select
 import time
@@ -7,24 +7,27 @@ from testbed.subscriber import CHANNEL, Subscriber
 
 
 class Published:
-    """The times of all ticks since the start. Redis disconnects it if `pass_time` is not called for 10 s."""
+    """The times of all ticks since the start.
+
+    Call `receive` at least every 10 s: Redis disconnects a subscriber that does not read.
+    """
 
     def __init__(self, redis_port: int) -> None:
         self._subscriber = Subscriber(redis_port, CHANNEL)
         self._times: set[int] = set()
 
     def close(self) -> None:
-        """Disconnect."""
+        """Disconnect from Redis."""
         self._subscriber.close()
 
-    def pass_time(self, seconds: float = 0) -> None:
-        """Receive ticks for so many seconds."""
+    def receive(self, seconds: float = 0) -> None:
+        """Receive ticks for so many seconds; without an argument, those that have arrived."""
         deadline = time.monotonic() + seconds
         while select.select([self._subscriber.socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
             self._times.update(tick.at for tick in self._subscriber.read())
             if time.monotonic() >= deadline:
                 break
 
-    def count(self, from_: int, to: int) -> int:
-        """Return how many ticks had from_ <= at < to, times in milliseconds since the Unix epoch."""
-        return sum(from_ <= at < to for at in self._times)
+    def count(self, from_ms: int, to_ms: int) -> int:
+        """Return the number of ticks with from_ms <= at < to_ms (milliseconds since the Unix epoch)."""
+        return sum(from_ms <= at < to_ms for at in self._times)

@@ -1,4 +1,4 @@
-"""A raw subscriber: what was published, and when it arrived, without a library in between."""
+"""A subscriber on a raw socket: records what was published and when it arrived, without a Redis library."""
 
 import re
 import socket
@@ -10,21 +10,21 @@ from clock.contract import GROUP
 # The Redis channel of the ticks' group, as channels_redis names it, in the default namespace.
 CHANNEL = f"clock__group__{GROUP}"
 
-# A published message in RESP2: its channel, the length of its payload, and then the payload.
+# A published message in RESP2: its channel, the length of its payload, and the payload.
 _HEAD = re.compile(rb"\*3\r\n\$7\r\nmessage\r\n\$\d+\r\n([^\r]+)\r\n\$(\d+)\r\n")
 _AT = re.compile(rb'"at": (\d+)')
 
 
-class Received(NamedTuple):
-    """One tick: its channel, its time, and when it arrived (milliseconds since the Unix epoch)."""
+class ReceivedTick(NamedTuple):
+    """A tick: its channel, its time, and when it arrived (both in milliseconds since the Unix epoch)."""
 
     channel: str
     at: int
-    came: float
+    received_ms: float
 
 
 class Subscriber:
-    """A connection to Redis that subscribes to some channels."""
+    """A connection to Redis that is subscribed to some channels."""
 
     def __init__(self, port: int, *channels: str) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -32,31 +32,32 @@ class Subscriber:
         self._buffer = b""
 
     def close(self) -> None:
-        """Disconnect."""
+        """Close the connection."""
         self.socket.close()
 
-    def read(self) -> list[Received]:
-        """Return the ticks that have arrived; wait if there is nothing to read.
+    def read(self) -> list[ReceivedTick]:
+        """Return the ticks that have arrived. If there is no data, wait for some.
 
-        Raises: `ConnectionError` if Redis has closed the connection.
+        Raises:
+            ConnectionError: Redis closed the connection.
         """
         data = self.socket.recv(1 << 16)
-        came = time.time() * 1000
+        received_ms = time.time() * 1000
         if not data:
-            raise ConnectionError("Redis has closed the connection")
+            raise ConnectionError("Redis closed the connection")
         self._buffer += data
-        received = []
+        ticks = []
         while head := _HEAD.search(self._buffer):
             end = head.end() + int(head[2])
             if len(self._buffer) < end + 2:
                 break
             if at := _AT.search(self._buffer, head.end(), end):
-                received.append(Received(head[1].decode(), int(at[1]), came))
+                ticks.append(ReceivedTick(head[1].decode(), int(at[1]), received_ms))
             self._buffer = self._buffer[end + 2 :]
-        return received
+        return ticks
 
 
 def percentile(values: list[float], percent: float) -> float:
-    """Return the percentile of some values, by nearest rank."""
+    """Return the value that `percent` of the values do not exceed, by nearest rank."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import django
 
-from bench.machine import describe, in_words
-from bench.report import as_text
+from bench.report.machine import describe, in_words
+from bench.report.tables import as_text
 from testbed.progress import Progress
 from tests.endurance.growth import Verdict
 

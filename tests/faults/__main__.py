@@ -15,13 +15,9 @@ from typing import Final
 
 import pytest
 
-from bench.figures import between_markers
-from bench.machine import describe, in_words
-from bench.report import as_markdown, as_text
+from bench.report.machine import describe, in_words
+from bench.report.tables import as_markdown, as_text, between_markers
 from testbed.processes import ROOT
-
-BEGIN: Final = "<!-- faults -->"
-END: Final = "<!-- /faults -->"
 
 HEADINGS: Final = ("fault", "target", "measured", "")
 README_HEADINGS: Final = ("fault", "result")
@@ -86,7 +82,7 @@ def write(rows: list[Row], root: Path = ROOT) -> None:
         root / "README.md": as_markdown(README_HEADINGS, [row.readme_cells() for row in rows if row.readme]),
     }
     for path, table in tables.items():
-        path.write_text(between_markers(path.read_text(), f"{machine}\n\n{table}", BEGIN, END))
+        path.write_text(between_markers(path.read_text(), f"{machine}\n\n{table}", "faults"))
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from typing import Self
 import pytest
 from redis import Redis
 
-from bench.balancer import balancer_command
+from bench.subjects.balancer import balancer_command
 from testbed.processes import Broker, Program, Ticker, Worker, accepts_connections, free_port, wait_until
 from testbed.recording.recorder import Recorder
 

@@ -50,7 +50,7 @@ def run(inputs: range, worker: Worker, viewer: Viewer, published: Published) -> 
                     selector.register(client.socket, selectors.EVENT_READ, client)
             for key, _ in selector.select(max(0.0, min(due - time.monotonic(), 0.01))):
                 key.data.read()
-            published.pass_time()
+            published.receive()
             for client in list(clients):
                 client.check_time()
                 if client.is_over:

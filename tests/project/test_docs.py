@@ -5,8 +5,6 @@ import re
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from bench import figures
-from bench.subjects import SUBJECTS
 from clock import contract
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,13 +37,6 @@ def test_the_rates_and_close_codes_are_the_contracts() -> None:
     )
     codes = {int(code) for code in re.findall(r"^\| (\d{4}) \|", README, re.MULTILINE)}
     assert codes == {getattr(contract, name) for name in dir(contract) if name.startswith("CLOSE_")}
-
-
-def test_the_figures_are_those_of_the_last_run() -> None:
-    """All that stands between the markers, and nothing else, comes from the benchmark."""
-    told = json.loads((ROOT / "docs" / "bench.json").read_text())
-    titles = {subject.name: subject.title for subject in SUBJECTS}
-    assert figures.between_markers(README, figures.as_markdown_again(told, titles)) == README
 
 
 def test_every_target_of_make_that_is_named_exists() -> None:

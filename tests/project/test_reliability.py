@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from testbed.processes import ROOT
-from tests.faults.__main__ import BEGIN, END, HEADINGS, README_HEADINGS, Row, write
+from tests.faults.__main__ import HEADINGS, README_HEADINGS, Row, write
+
+BEGIN, END = "<!-- faults -->", "<!-- /faults -->"
 
 DOCUMENT = (ROOT / "docs" / "reliability.md").read_text()
 

@@ -1,4 +1,4 @@
-// The clock on Node's `ws`: node ws.js PORT REDIS_PORT CHANNEL NODE_MODULES
+// The same service on Node's `ws`: node ws.js PORT REDIS_PORT CHANNEL NODE_MODULES
 
 const http = require("node:http");
 const net = require("node:net");
@@ -10,20 +10,20 @@ const pages = http.createServer((request, response) => response.writeHead(404, {
 const clients = new WebSocketServer({ server: pages, perMessageDeflate: false, clientTracking: true });
 pages.listen({ port: Number(port), host: "127.0.0.1", backlog: 4096 });
 
-// The message is MessagePack, but what it carries is the frame's text, verbatim. Only the newest counts.
+// The message is MessagePack. It contains the frame's text unchanged. Only the newest frame counts.
 const redis = net.connect({ port: Number(redisPort), host: "127.0.0.1" });
 redis.setNoDelay(true);
 redis.write(`SUBSCRIBE ${channel}\r\n`);
-let heard = "";
+let received = "";
 redis.on("data", (data) => {
-  heard += data.toString("latin1");
-  const start = heard.lastIndexOf('{"message"');
-  const end = heard.indexOf("}", start) + 1;
+  received += data.toString("latin1");
+  const start = received.lastIndexOf('{"message"');
+  const end = received.indexOf("}", start) + 1;
   if (start < 0 || end === 0) return;
-  const frame = Buffer.from(heard.slice(start, end), "latin1");
-  heard = heard.slice(end);
+  const frame = Buffer.from(received.slice(start, end), "latin1");
+  received = received.slice(end);
   for (const client of clients.clients) {
-    // A client whose socket is full misses this one.
+    // A client whose buffer is not empty misses this frame.
     if (client.readyState === WebSocket.OPEN && client.bufferedAmount === 0) client.send(frame, { binary: false });
   }
 });

@@ -1,4 +1,4 @@
-"""The machine that figures were taken on."""
+"""The machine on which figures were measured."""
 
 import os
 import platform
@@ -8,13 +8,12 @@ import subprocess
 import time
 from pathlib import Path
 
-from bench.load import compiled
-from bench.peers.programs import NPM_PACKAGES
+from bench.subjects.peers import NPM_PACKAGES
 from tournament.up.broker import find_broker
 
 
 def describe() -> dict[str, str | int]:
-    """Return what a reader must know to compare: processor, cores, kernel, and versions of what took part."""
+    """Return what a reader needs to compare figures: processor, cores, kernel, and the versions of the programs."""
     model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
@@ -23,7 +22,6 @@ def describe() -> dict[str, str | int]:
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "broker": _version([find_broker(), "--version"]),
-        "load": "C, one epoll loop" if compiled() else "Python, picows",
         "node": _version(["node", "--version"]),
         "nginx": _version(["nginx", "-v"]),
         **{f"npm {name}": version for name, version in NPM_PACKAGES.items()},
@@ -36,7 +34,7 @@ def in_words(machine: dict[str, str | int]) -> str:
 
 
 def _version(command: list[str]) -> str:
-    """Return the first line that a program prints about itself; empty where there is none."""
+    """Return the first line that a program prints about its version; empty if the program is missing."""
     if shutil.which(command[0]) is None:
         return ""
     done = subprocess.run(command, capture_output=True, text=True, check=False)

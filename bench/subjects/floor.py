@@ -1,10 +1,10 @@
-"""The floor: the least that Python can do to write each tick to every client, and the yardstick of the benchmark.
+"""The floor: the least work with which Python can send each tick to every client. The benchmark compares against it.
 
-    python -m bench.floor PORT REDIS_PORT
+    python -m bench.subjects.floor PORT REDIS_PORT
 
-One loop over the bound `send` of non-blocking sockets, with nothing around it. It hears the same ticks as a worker, by
-a raw socket to the same Redis. Only the newest tick counts, and a client whose socket is full misses it. It checks
-nothing, closes nobody, knows no rates, and answers every other request with 404.
+It is one loop over the bound `send` of non-blocking sockets. It receives the same ticks as a worker, on a raw socket
+from the same Redis, and sends only the newest one. A client whose socket buffer is full misses it. The floor checks
+nothing, closes nobody, ignores `?rate=`, and answers every other request with 404.
 """
 
 import base64
@@ -19,8 +19,8 @@ from collections.abc import Callable
 
 from testbed.subscriber import CHANNEL
 
-# RFC 6455, section 1.3: what a server appends to the client's key before it hashes it.
-MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+# RFC 6455, section 1.3: a server appends this to the client's key and hashes both.
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 Send = Callable[[bytes], int]
 
@@ -28,12 +28,12 @@ NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
 def accept_key(key: bytes) -> bytes:
-    """Return the Sec-WebSocket-Accept that belongs to a Sec-WebSocket-Key."""
-    return base64.b64encode(hashlib.sha1(key + MAGIC, usedforsecurity=False).digest())
+    """Return the Sec-WebSocket-Accept for a Sec-WebSocket-Key."""
+    return base64.b64encode(hashlib.sha1(key + GUID, usedforsecurity=False).digest())
 
 
 def answer(request: bytes) -> bytes:
-    """Return the answer to a request: 101 with the right key to a WebSocket's, 404 to any other."""
+    """Return the answer to a request: 101 with the correct key to a WebSocket handshake, 404 to any other."""
     for line in request.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.lower() == b"sec-websocket-key":
@@ -45,7 +45,7 @@ def answer(request: bytes) -> bytes:
 
 
 class Floor:
-    """The sockets and the loop over them."""
+    """The server: its sockets, and the loop over them."""
 
     def __init__(self, port: int, redis_port: int) -> None:
         self._listener = socket.create_server(("127.0.0.1", port), backlog=4096)
@@ -53,46 +53,47 @@ class Floor:
         self._redis = socket.create_connection(("127.0.0.1", redis_port))
         self._redis.sendall(f"SUBSCRIBE {CHANNEL}\r\n".encode())
         self._redis.setblocking(False)
-        self._heard = b""
-        self._clients: dict[int, socket.socket] = {}
+        self._received = b""  # the start of a message whose rest has not arrived
+        self._clients: dict[int, socket.socket] = {}  # this and the next two by file descriptor
         self._requests: dict[int, bytes] = {}
         self._sends: dict[int, Send] = {}
-        self._flat: list[Send] = []  # rebuilt only when somebody came or went
+        self._send_list: list[Send] = []  # the values of `_sends`, rebuilt when a client connected or disconnected
         self._epoll = select.epoll()
         for one in (self._listener, self._redis):
             self._epoll.register(one, select.EPOLLIN)
 
     def run(self) -> None:
-        """Serve for ever."""
+        """Serve until the process is ended."""
         redis, listener = self._redis.fileno(), self._listener.fileno()
         while True:
-            told = False
+            has_tick = False
             for descriptor, _ in self._epoll.poll():
                 if descriptor == redis:
-                    told = True
+                    has_tick = True
                 elif descriptor == listener:
                     self._accept()
                 else:
                     self._read(descriptor)
-            if told:
+            if has_tick:
                 self._broadcast()
 
     def _broadcast(self) -> None:
-        # The message is MessagePack, but what it carries is the frame's text, verbatim.
-        heard = self._heard + self._redis.recv(1 << 16)
-        start = heard.rfind(b'{"message"')
-        end = heard.find(b"}", start) + 1
+        # The message is MessagePack. It contains the frame's text unchanged.
+        received = self._received + self._redis.recv(1 << 16)
+        start = received.rfind(b'{"message"')
+        end = received.find(b"}", start) + 1
         if start < 0 or not end:
-            self._heard = heard[-1024:]
+            self._received = received[-1024:]
             return
-        self._heard = heard[end:]
-        frame = bytes((0x81, end - start)) + heard[start:end]
-        if len(self._flat) != len(self._sends):
-            self._flat = list(self._sends.values())
-        for send in self._flat:
+        self._received = received[end:]
+        frame = bytes((0x81, end - start)) + received[start:end]
+        if len(self._send_list) != len(self._sends):
+            self._send_list = list(self._sends.values())
+        for send in self._send_list:
+            # After an error, the client's buffer is full and it misses this frame, or the next poll reports its end.
             try:
                 send(frame)
-            except OSError:  # full, so it misses this one; or gone, which the next poll says
+            except OSError:
                 continue
 
     def _accept(self) -> None:
@@ -112,7 +113,7 @@ class Floor:
         except OSError:
             data = b""
         if not data:
-            self._flat = []  # one may come in the same round as this one goes, and leave their number as it was
+            self._send_list = []  # another client may connect in the same round, and the lengths would be equal again
             self._sends.pop(descriptor, None)
             del self._requests[descriptor], self._clients[descriptor]
             client.close()
@@ -127,8 +128,8 @@ class Floor:
 
 
 if __name__ == "__main__":
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
     floor = Floor(int(sys.argv[1]), int(sys.argv[2]))
     gc.freeze()
     floor.run()

@@ -1,4 +1,4 @@
-// The clock on Bun's own server: bun bun.js PORT REDIS_PORT CHANNEL
+// The same service on Bun's own server: bun bun.js PORT REDIS_PORT CHANNEL
 
 const [port, redisPort, channel] = process.argv.slice(2);
 
@@ -21,8 +21,8 @@ const server = Bun.serve({
   },
 });
 
-// The message is MessagePack, but what it carries is the frame's text, verbatim. Only the newest counts.
-let heard = "";
+// The message is MessagePack. It contains the frame's text unchanged. Only the newest frame counts.
+let received = "";
 Bun.connect({
   hostname: "127.0.0.1",
   port: Number(redisPort),
@@ -31,13 +31,13 @@ Bun.connect({
       redis.write(`SUBSCRIBE ${channel}\r\n`);
     },
     data(_redis, data) {
-      heard += data.toString("latin1");
-      const start = heard.lastIndexOf('{"message"');
-      const end = heard.indexOf("}", start) + 1;
+      received += data.toString("latin1");
+      const start = received.lastIndexOf('{"message"');
+      const end = received.indexOf("}", start) + 1;
       if (start < 0 || end === 0) return;
-      const frame = heard.slice(start, end);
-      heard = heard.slice(end);
-      for (const client of clients) client.send(frame); // a little quicker here than `publish`
+      const frame = received.slice(start, end);
+      received = received.slice(end);
+      for (const client of clients) client.send(frame); // slightly faster here than `publish`
     },
   },
 });
