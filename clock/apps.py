@@ -4,6 +4,6 @@ from django.apps import AppConfig
 
 
 class ClockConfig(AppConfig):
-    """The clock: its page, its stream and what programs may ask."""
+    """The clock: the page, the WebSocket stream and the HTTP endpoints."""
 
     name = "clock"

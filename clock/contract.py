@@ -1,7 +1,7 @@
-"""The wire contract: what a tick is, how it is written, and what a client may ask. All else imports it from here.
+"""The wire contract: what a tick is, how it is encoded, and what a client may request. Every other module imports it.
 
-Times are integers of milliseconds since the Unix epoch, and called `at`: a multiple of 10, for a tick lies on a 10 ms
-boundary of the wall clock. The tick's time is its sequence number.
+Times are called `at`. They are integers: milliseconds since the Unix epoch, and multiples of 10, because a tick lies on
+a 10 ms boundary of the wall clock. The time of a tick is also its sequence number.
 """
 
 import json
@@ -12,50 +12,52 @@ from zoneinfo import ZoneInfo
 
 TICK_MS: Final = 10
 
-# The valid times: from 1970 on, and in every zone still in the year 9999, the last that Python's dates know.
-MIN_AT: Final = 0
-MAX_AT: Final = 253_402_214_399_990
+# The valid times: from 1970 to 9999, the last year that Python's `datetime` supports, in every time zone.
+MIN_AT_MS: Final = 0
+MAX_AT_MS: Final = 253_402_214_399_990
 
-# The version of the messages. It rises when a reader of the old version would misread the new one. Another field is no
-# reason, nor is an optional field less. A message without a version is of version 1.
+# The version of the messages between ticker and workers. Raise it when a reader of the old version would misread the
+# new one. Adding a field or dropping an optional field does not need a new version. A message without a version has
+# version 1.
 VERSION: Final = 1
 
-# The highest version that is taken for one, rather than for nonsense.
+# A higher number in the version field is an invalid message, not a later version.
 MAX_VERSION: Final = 9_999
 
-# The highest term, and the highest step: so that any reader can hold them, also one whose numbers are doubles.
-MAX_COUNT: Final = 2**53 - 1
+# The highest term and the highest step. Every reader can represent them, including readers whose numbers are doubles.
+MAX_COUNTER: Final = 2**53 - 1
 
-# Milliseconds: no two valid clocks differ by more.
-MAX_OFFSET: Final = float(MAX_AT)
+# Two valid clocks never differ by more.
+MAX_OFFSET_MS: Final = float(MAX_AT_MS)
 
-# Characters of a Redis server's `run_id`, which has 40.
-MAX_SERVER_LENGTH: Final = 64
+# Characters of a Redis server's `run_id`. Redis uses 40.
+MAX_SERVER_ID_LENGTH: Final = 64
 
-# The group of the channel layer that the ticker publishes to, and the type of its messages there.
+# The channel-layer group that the ticker publishes to, and the type of its messages.
 GROUP: Final = "ticks"
 MESSAGE_TYPE: Final = "clock.tick"
 
-# Frames per second that a client may ask for with `?rate=`. Each period is a whole number of ticks, and a second is a
-# whole number of periods.
+# The frames per second that a client may request with `?rate=`. Each period is a whole number of ticks, and a second is
+# a whole number of periods.
 RATES: Final = (100, 50, 25, 20, 10, 5, 2, 1)
 DEFAULT_RATE: Final = 100
 
-# A frame is ASCII and no longer than this, so that on the wire it is two bytes and its text: RFC 6455, section 5.2.
+# Characters of a frame, all of them ASCII. Up to this length the WebSocket header is two bytes (RFC 6455, section 5.2).
 MAX_FRAME_LENGTH: Final = 125
 
-# Close codes. 1001, 1012 and 1013 would say the same, but Autobahn lets an application send 1000 and 3000 to 4999 only.
-CLOSE_BROKEN_CONTRACT: Final = 4008  # do not come back
-CLOSE_GOING_AWAY: Final = 4012  # connect again at once, anywhere
-CLOSE_FULL: Final = 4013  # try again later
+# Close codes. The standard codes 1001, 1012 and 1013 mean the same, but Autobahn lets an application send only 1000 and
+# 3000 to 4999.
+CLOSE_BROKEN_CONTRACT: Final = 4008  # the client must not reconnect
+CLOSE_GOING_AWAY: Final = 4012  # reconnect at once, to any worker
+CLOSE_FULL: Final = 4013  # retry later
 
 
 class BrokenContract(ValueError):
-    """What arrived is not what the contract says; the text says what was expected."""
+    """The input does not follow the contract. The text says what was expected."""
 
 
 class IncompatibleVersion(BrokenContract):
-    """A message of a later version, which this program cannot read; `version` says which."""
+    """A message of a later version, which this program cannot read. `version` is that version."""
 
     def __init__(self, version: int) -> None:
         super().__init__(f"incompatible tick version {version}, this program reads {VERSION}")
@@ -63,12 +65,12 @@ class IncompatibleVersion(BrokenContract):
 
 
 class Tick(NamedTuple):
-    """One tick, as it travels from the ticker to the workers.
+    """One tick, as the ticker sends it to the workers.
 
-    `frame` is the text that browsers get, verbatim. `term` rises when another ticker takes over, and `step` when the
-    wall clock was set. `synchronised` is what the ticker's host says of its clock, or None where that is not known. The
-    clock of the Redis whose `run_id` is `server` is `ahead` of the ticker's by so many milliseconds, give or take
-    `margin`; where that is not known, `server` is empty.
+    `frame` is the text that browsers receive, unchanged. `term` rises when another ticker takes over. `step` rises when
+    the wall clock was set. `synchronised` says whether NTP or PTP disciplines the ticker's host clock, or is None if
+    the host does not say. The clock of the Redis whose `run_id` is `server` is `ahead` milliseconds ahead of the
+    ticker's clock, ± `margin` milliseconds. If that is unknown, `server` is empty.
     """
 
     at: int
@@ -86,93 +88,96 @@ class Tick(NamedTuple):
 
     @classmethod
     def from_message(cls, message: Any) -> Self:
-        """Read a message of the channel layer, whatever it is: anyone with access to Redis can publish to the group.
+        """Parse a message of the channel layer. It can be anything: every client of Redis can publish to the group.
 
-        Required are `at` and `frame`. Other fields take their defaults where they are missing, and unknown fields are
-        ignored, so tickers and workers can be upgraded one after the other.
+        `at` and `frame` are required. Other missing fields take their defaults, and unknown fields are ignored. So
+        tickers and workers can be upgraded one after the other.
 
         Raises:
-            IncompatibleVersion: it is of a later version.
-            BrokenContract: it is not a tick.
+            IncompatibleVersion: the message has a later version.
+            BrokenContract: the message is not a valid tick.
         """
         if type(message) is not dict:
             raise BrokenContract(f"not a tick: {type(message).__name__}")
         try:
-            fields = _fields_of(message)
+            fields = _get_fields(message)
         except KeyError:
             fields = tuple(message.get(name, default) for name, default in _DEFAULTS.items())
         at, frame, term, step, synchronised, server, ahead, margin, version = fields
         if not (
             type(version) is type(at) is type(term) is type(step) is int
             and version == VERSION
-            and MIN_AT <= at <= MAX_AT
+            and MIN_AT_MS <= at <= MAX_AT_MS
             and not at % TICK_MS
-            and 0 <= term <= MAX_COUNT
-            and 0 <= step <= MAX_COUNT
+            and 0 <= term <= MAX_COUNTER
+            and 0 <= step <= MAX_COUNTER
             and type(frame) is type(server) is str
             and len(frame) <= MAX_FRAME_LENGTH
-            and len(server) <= MAX_SERVER_LENGTH
+            and len(server) <= MAX_SERVER_ID_LENGTH
             and frame.isascii()
             and (synchronised is True or synchronised is False or synchronised is None)
             and (type(ahead) is type(margin) is float or {type(ahead), type(margin)} <= _NUMBERS)
-            # Neither infinity nor "not a number" is within these.
-            and -MAX_OFFSET <= ahead <= MAX_OFFSET
-            and 0 <= margin <= MAX_OFFSET
+            # These ranges exclude the infinities and NaN.
+            and -MAX_OFFSET_MS <= ahead <= MAX_OFFSET_MS
+            and 0 <= margin <= MAX_OFFSET_MS
         ):
-            raise _refusal(fields)
-        return _new(cls, fields[:-1])  # 0.1 µs less than by name, 100 times a second
+            raise _error_for(fields)
+        return _new(cls, fields[:-1])  # 0.1 µs faster than keyword arguments, 100 times a second
 
-    def wire(self) -> bytes:
-        """Return the frame as it goes over a socket: one unmasked text frame of RFC 6455, section 5.2."""
+    def to_wire(self) -> bytes:
+        """Return the bytes of one unmasked WebSocket text frame (RFC 6455, section 5.2)."""
         return bytes((0x81, len(self.frame))) + self.frame.encode()
 
 
-# Each field of a message, and what stands for it where it is missing; None is no valid `at` and no valid `frame`.
+# Each field of a message and its default. None is not a valid `at` or `frame`, so these two are required.
 _DEFAULTS: Final = {"at": None, "frame": None, **Tick._field_defaults, "v": VERSION}
-_fields_of = itemgetter(*_DEFAULTS)
+_get_fields = itemgetter(*_DEFAULTS)
 _new = tuple.__new__
 _NUMBERS: Final = {float, int}
 
 
-def _refusal(fields: tuple[Any, ...]) -> BrokenContract:
-    """Return why these fields are no tick. Of what came, only types are said: they alone are sure to be short."""
+def _error_for(fields: tuple[Any, ...]) -> BrokenContract:
+    """Return the error for fields that are not a valid tick.
+
+    Its text contains the types of the fields but no values, because a value can be of any length.
+    """
     version = fields[-1]
     if type(version) is int and VERSION < version <= MAX_VERSION:
         return IncompatibleVersion(version)
     found = ", ".join(f"{name} {type(value).__name__}" for name, value in zip(_DEFAULTS, fields, strict=True))
-    return BrokenContract(f"not a tick, by type or value: {found}")
+    return BrokenContract(f"not a tick, invalid type or value: {found}")
 
 
-def text_of(wire: bytes) -> str:
-    """Return the text in what `Tick.wire` made, for a server that makes its own frames."""
+def frame_text(wire: bytes) -> str:
+    """Return the text inside the result of `Tick.to_wire`, for servers that build WebSocket frames themselves."""
     return wire[2:].decode()
 
 
 def format_time(at: int, zone: ZoneInfo) -> str:
-    """Return the time as people read it, in `zone`: `2026-11-22 12:48:00.12`."""
+    """Return the time in `zone` as text for people: `2026-11-22 12:48:00.12`. It is truncated, never rounded."""
     second, millisecond = divmod(at, 1000)
     local = datetime.fromtimestamp(second, zone).replace(tzinfo=None)
     return f"{local.isoformat(' ')}.{millisecond // 10:02d}"
 
 
 def format_frame(at: int, zone: ZoneInfo) -> str:
-    """Return the text frame that browsers get: `{"message": "2026-11-22 12:48:00.12", "at": 1795351680120}`.
+    """Return the text frame that browsers receive: `{"message": "2026-11-22 12:48:00.12", "at": 1795351680120}`.
 
-    The zone's offset is `message` read as UTC minus `at`, so no field carries it.
+    No field carries the UTC offset of the zone: it is `message`, read as UTC, minus `at`.
     """
     return json.dumps({"message": format_time(at, zone), "at": at})
 
 
 def parse_rate(query_string: bytes) -> int:
-    """Return the frames per second that a query string such as `b"rate=10"` asks for.
+    """Return the frames per second that a query string such as `b"rate=10"` requests.
 
     Raises:
-        BrokenContract: the rate is not one of `RATES`, or given twice.
+        BrokenContract: the rate is not one of `RATES`, or it is given twice.
     """
     rates = [value for name, _, value in (pair.partition(b"=") for pair in query_string.split(b"&")) if name == b"rate"]
     if not rates:
         return DEFAULT_RATE
-    # Looked up by its text, so that 010, +10 and 1e1 are not 10, and a number of any length costs nothing.
+    # A lookup by text: 010, +10 and 1e1 are invalid, and a number of any length costs nothing.
     rate = _RATES_BY_TEXT.get(rates[0])
     if rate is None or len(rates) > 1:
         raise BrokenContract("rate must be one of " + ", ".join(map(str, RATES)))

@@ -1,4 +1,4 @@
-"""The version of the page: what a browser has loaded, and whether it is still what this worker serves."""
+"""The version of the page. A browser compares it with what it has loaded, and so notices an upgrade of the server."""
 
 import functools
 import hashlib
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-# Sent with `/clock/now`, where a page that has been open for weeks looks.
+# The header of `/clock/now`. A page that stays open for weeks reads it there.
 HEADER = "Clock-Version"
 
 _FOLDERS = ("static", "templates", "locale")
@@ -14,14 +14,14 @@ _FOLDERS = ("static", "templates", "locale")
 
 @functools.cache
 def page_version() -> str:
-    """Return a name for all that makes up the page, read once: the same on every worker that serves the same.
+    """Return 12 hexadecimal digits that identify the page: a hash of its files and of the time zone that it names.
 
-    The zone is in it, for the page says its name.
+    Workers that serve the same page return the same value. The files are read once per process.
     """
     digest = hashlib.sha256(str(settings.CLOCK_TIME_ZONE).encode())
-    here = Path(__file__).resolve().parent
-    for path in sorted(path for folder in _FOLDERS for path in (here / folder).rglob("*") if path.suffix != ".po"):
+    app = Path(__file__).resolve().parent
+    for path in sorted(path for folder in _FOLDERS for path in (app / folder).rglob("*") if path.suffix != ".po"):
         if path.is_file():
-            digest.update(str(path.relative_to(here)).encode() + b"\0" + path.read_bytes())
-    digest.update((here / "texts.py").read_bytes())
+            digest.update(str(path.relative_to(app)).encode() + b"\0" + path.read_bytes())
+    digest.update((app / "texts.py").read_bytes())
     return digest.hexdigest()[:12]

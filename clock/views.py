@@ -1,9 +1,9 @@
-"""The pages: the clock, and the same to be put into other pages."""
+"""The pages: the clock, and the clock for embedding in other pages."""
 
 import functools
 import gzip
 import hashlib
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from csp.decorators import csp_replace
 from django.conf import settings
@@ -22,58 +22,60 @@ from clock.contract import DEFAULT_RATE, RATES
 from clock.page_version import page_version
 from clock.texts import SCRIPT_WORDS, WORDS
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class _Utf8Encoder(DjangoJSONEncoder):
-    """Writes letters as they are: escaped, the words of some languages would make the page a sixth larger."""
+    """Leaves non-ASCII letters unescaped. Escaped, the texts of some languages would make the page a sixth larger."""
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given | {"ensure_ascii": False, "separators": (",", ":")})
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"ensure_ascii": False, "separators": (",", ":")})
 
 
 @require_safe
 async def clock(request: HttpRequest) -> HttpResponseBase:
-    """Show the clock. The page differs by language only, and asks for the time itself."""
-    return _show(request, embedded=False)
+    """Return the clock. The page depends on the language only; its scripts fetch the time."""
+    return _respond(request, embedded=False)
 
 
 @require_safe
 async def embed(request: HttpRequest) -> HttpResponseBase:
-    """Show the clock without buttons. Pages of `CLOCK_FRAME_ANCESTORS`, and of nobody else, may put it into a frame."""
-    show: Any = _show
+    """Return the clock without buttons. Only pages of `CLOCK_FRAME_ANCESTORS` may show it in a frame."""
+    respond: Callable[..., HttpResponseBase] = _respond
     if settings.CLOCK_FRAME_ANCESTORS:
-        show = xframe_options_exempt(csp_replace({"frame-ancestors": settings.CLOCK_FRAME_ANCESTORS})(_show))
-    response: HttpResponseBase = show(request, embedded=True)
-    return response
+        respond = xframe_options_exempt(csp_replace({"frame-ancestors": settings.CLOCK_FRAME_ANCESTORS})(_respond))
+    return respond(request, embedded=True)
 
 
 class _Html(NamedTuple):
-    """A page as it is sent: whole, compressed, and its ETag, which is that of both."""
+    """A rendered page: uncompressed and compressed, and the ETag of both."""
 
     plain: bytes
-    packed: bytes
+    compressed: bytes
     etag: str
 
 
-def _show(request: HttpRequest, *, embedded: bool) -> HttpResponseBase:
+def _respond(request: HttpRequest, *, embedded: bool) -> HttpResponseBase:
     language = _language(request)
     render = _render.__wrapped__ if settings.DEBUG else _render
     html = render(language, embedded=embedded)
-    packed = "gzip" in parse_accept_encoding(request.headers.get("Accept-Encoding", ""))
-    response = HttpResponse(html.packed if packed else html.plain)
-    if packed:
+    is_compressed = "gzip" in parse_accept_encoding(request.headers.get("Accept-Encoding", ""))
+    response = HttpResponse(html.compressed if is_compressed else html.plain)
+    if is_compressed:
         response.headers["Content-Encoding"] = "gzip"
     response.headers["ETag"] = html.etag
     response.headers["Content-Language"] = language
-    response.headers["Cache-Control"] = "no-cache"  # a new version shows at once
+    response.headers["Cache-Control"] = "no-cache"  # browsers revalidate, so a new version appears at once
     patch_vary_headers(response, ("Accept-Language", "Accept-Encoding"))
     return get_conditional_response(request, html.etag, None, response) or response
 
 
 @functools.cache
 def _render(language: str, *, embedded: bool) -> _Html:
-    """Return the page in a language: the same for everybody, so it is rendered and compressed once.
+    """Return the page in a language. It is the same for every visitor, so it is rendered and compressed once.
 
-    It holds no secret that the length of what is compressed could tell.
+    It contains no secret, so the length of the compressed page can reveal none.
     """
     with translation.override(language):
         words = {name: str(text) for name, text in WORDS.items()}
@@ -100,7 +102,7 @@ def _render(language: str, *, embedded: bool) -> _Html:
 
 
 def _language(request: HttpRequest) -> str:
-    """Return the language that `?lang=` asks for; or, if there is none or it is not one of ours, the browser's."""
+    """Return the language of `?lang=` if it is supported, else the one that the browser prefers."""
     try:
         return translation.get_supported_language_variant(request.GET.get("lang", ""))
     except LookupError:

@@ -1,4 +1,4 @@
-"""What the tests share: a relay on a layer in memory, the real parts of a clock, and a real browser."""
+"""Shared fixtures: a relay on an in-memory layer, the real processes of a clock, and a real browser."""
 
 import asyncio
 import re
@@ -12,16 +12,14 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from clock.asgi import Viewer, Write
 from clock.broadcast.relay import Relay
-from clock.broadcast.worker import this_worker
-from clock.contract import text_of
+from clock.broadcast.worker import current_worker
+from clock.contract import frame_text
 from testbed.browser import ADVICE, find_chromium
 from testbed.processes import Broker, Program, Ticker, Worker
 
-DATE = {"locale": "en-GB", "timezone_id": "America/New_York"}  # neither of them the clock's
 
-
-class Client:
-    """A viewer of a fan-out that keeps what it gets."""
+class FakeViewer:
+    """A viewer that records its frames, and its errors."""
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
@@ -31,74 +29,74 @@ class Client:
         self._set_writer: Callable[[Viewer, Write], None] | None = None
 
     def bind_writer(self, set_writer: Callable[[Viewer, Write], None]) -> None:
-        """Have frames written here."""
+        """Register `write` as the writer."""
         self._set_writer = set_writer
-        self.write_by(self.write)
+        self.use_writer(self.write)
 
-    def write_by(self, write: Write) -> None:
-        """Have them written by another function from now on."""
+    def use_writer(self, write: Write) -> None:
+        """Register another writer."""
         assert self._set_writer is not None
         self._set_writer(self, write)
 
     def write(self, frame: bytes) -> int:
-        """Take a frame."""
+        """Record a frame."""
         self.on_write()
         self.frames.append(frame)
         return len(frame)
 
     def send_rest(self, rest: bytes) -> None:
-        """Keep what was not taken."""
+        """Record the rest of a frame."""
         self.rests.append(rest)
 
     def fail(self, error: OSError) -> None:
-        """Keep what went wrong."""
+        """Record an error."""
         self.errors.append(error)
 
     @property
-    def got(self) -> list[str]:
+    def texts(self) -> list[str]:
         """The texts of the frames."""
-        return [text_of(frame) for frame in self.frames]
+        return [frame_text(frame) for frame in self.frames]
 
 
 @pytest.fixture
 def layer() -> InMemoryChannelLayer:
-    """A channel layer that stays in this process."""
+    """A channel layer in this process."""
     return InMemoryChannelLayer()
 
 
 @pytest.fixture
 async def relay(layer: InMemoryChannelLayer) -> AsyncIterator[Relay]:
-    """This process's relay, on the layer in memory; it is started by whoever needs it."""
-    own, this_worker.relay = this_worker.relay, Relay(lambda: layer)
-    yield this_worker.relay
-    await this_worker.relay.stop()
-    this_worker.relay = own
+    """The relay of this process, on the in-memory layer. A test starts it if it needs to."""
+    original, current_worker.relay = current_worker.relay, Relay(lambda: layer)
+    yield current_worker.relay
+    await current_worker.relay.stop()
+    current_worker.relay = original
 
 
 @pytest.fixture(scope="session")
 def directory() -> Iterator[Path]:
-    """A directory for logs, short enough for Unix sockets."""
+    """A directory for logs. Its path is short enough for Unix sockets."""
     with tempfile.TemporaryDirectory(prefix="clock-tests-") as name:
         yield Path(name)
 
 
 @pytest.fixture(scope="session")
 def broker(directory: Path) -> Iterator[Broker]:
-    """A broker that every test may use, and none may harm."""
+    """A broker that every test may use. No test may stop or reconfigure it."""
     with Broker(directory) as broker:
         yield broker
 
 
 @pytest.fixture(scope="session")
 def ticker(broker: Broker, directory: Path) -> Iterator[Ticker]:
-    """A ticker that every test may listen to, and none may harm. It tells the time of Kathmandu."""
+    """A ticker that every test may subscribe to. No test may stop it. Its time zone is Kathmandu."""
     with Ticker(broker.url, directory, CLOCK_TIME_ZONE="Asia/Kathmandu") as ticker:
         yield ticker
 
 
 @pytest.fixture(scope="session")
 def worker(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[Worker]:
-    """A worker that every test may ask, and none may harm: what it prints in the end is looked at."""
+    """A worker that every test may use. No test may stop it. Its log must not contain a traceback."""
     assert ticker.running
     with Worker(broker.url, directory, CLOCK_TIME_ZONE="Asia/Kathmandu") as worker:
         worker.wait_for_ticks()
@@ -106,9 +104,9 @@ def worker(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[Worker]:
         assert "Traceback" not in worker.output()
 
 
-@pytest.fixture(scope="module")  # while it is there, Playwright's event loop is this thread's, and others find no place
+@pytest.fixture(scope="module")  # not longer: Playwright's event loop blocks others in this thread
 def browser() -> Iterator[Browser]:
-    """A Chromium."""
+    """A headless Chromium."""
     path = find_chromium()
     assert path, ADVICE
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
@@ -120,31 +118,31 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser without a past."""
-    context = browser.new_context(**DATE)
+    """A new browser context."""
+    context = browser.new_context(locale="en-GB", timezone_id="America/New_York")  # both differ from the clock's
     yield context
     context.close()
 
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """A page that must be silent on the console, and raise nothing."""
+    """A page that must log nothing to the console, and raise no error."""
     page = context.new_page()
     noise: list[str] = []
     page.on("console", lambda message: noise.append(message.text))
     page.on("pageerror", lambda error: noise.append(str(error)))
     yield page
-    # Chromium itself reports a dial or a request that failed; a page cannot help that.
-    own = r"WebSocket connection to|Failed to load resource: .*(net::ERR_|\b503\b)"
-    assert [line for line in noise if not re.search(own, line)] == []
+    # Chromium itself logs failed connections and requests, and a page cannot prevent that.
+    ignored = r"WebSocket connection to|Failed to load resource: .*(net::ERR_|\b503\b)"
+    assert [line for line in noise if not re.search(ignored, line)] == []
 
 
 def lines_of(program: Program) -> list[str]:
-    """Return the lines of its log, but for those about this host's clock, which may be right or not."""
+    """Return the lines of its log, except those about the host's clock, which depend on the machine."""
     return [line for line in program.output().splitlines() if "host_clock" not in line]
 
 
 async def settle() -> None:
-    """Let everything that is ready run."""
+    """Let the event loop run everything that is ready."""
     for _ in range(10):
         await asyncio.sleep(0)

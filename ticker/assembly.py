@@ -1,7 +1,8 @@
-"""The assembly of a ticker: every program that runs one builds it here."""
+"""The assembly of a ticker. Every program that runs a ticker builds it here."""
 
 import asyncio
 import time
+from typing import Final
 
 from channels.layers import get_channel_layer
 from django.conf import settings
@@ -18,9 +19,9 @@ from ticker.publisher import Publisher
 from ticker.standby import Standby
 from ticker.ticker import Ticker
 
-# Seconds between two attempts to reach Redis: the first two, and the longest.
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 0.25
+# The shortest and the longest pause between two attempts to reach Redis.
+FIRST_PAUSE_S: Final = 0.05
+LONGEST_PAUSE_S: Final = 0.25
 
 
 def build_ticker(
@@ -29,19 +30,19 @@ def build_ticker(
     lease_class: type[Lease] = Lease,
     standby_class: type[Standby] = Standby,
 ) -> Ticker:
-    """Return the ticker that Django's settings describe, and start its comparison of clocks on the running event loop.
+    """Return a ticker according to Django's settings, and start its comparison of clocks on the running event loop.
 
     Set `stopping` to stop the ticker. Tests replace the classes.
 
     Raises:
-        ImpossibleTime: the host's clock shows a time that cannot be told.
+        TimeOutOfRange: the host's clock is before 1970 or after 9999.
     """
     layer = get_channel_layer()
     supervisor = Supervisor()
     lease = lease_class(lambda: layer.connect(GROUP), settings.CLOCK_NAMESPACE)
     standby = standby_class(layer, settings.CLOCK_MAX_STANDBY_OFFSET, supervisor=supervisor)
     redis_clock = RedisClock(lambda: layer.connect(GROUP), lambda: time.time() * 1_000)
-    outage = Outage(Backoff(FIRST_PAUSE, LONGEST_PAUSE))
+    outage = Outage(Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S))
     publisher = Publisher(layer, settings.CLOCK_TIME_ZONE, outage, redis_clock, HostClock())
     ticker = Ticker(Metronome(), publisher, lease, standby, stopping)
     supervisor.start("comparison", redis_clock.run)

@@ -1,4 +1,4 @@
-"""The candidate: a standby that may become the leader, and how often it asks Redis for that."""
+"""The candidate: a standby that tries to become the leader, and how often it asks Redis for the lease."""
 
 import logging
 from typing import Final
@@ -11,72 +11,73 @@ from ticker.standby import Standby
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two attempts to take a lease that another holds while no ticks come: the first two, and the longest.
-# Whoever stopped a moment ago releases it at once; whoever died, when it runs out.
-FIRST_PAUSE: Final = 0.02
-LONGEST_PAUSE: Final = 0.25
+# The shortest and the longest pause between two attempts to acquire a lease that another ticker holds while no ticks
+# arrive. A ticker that stops releases its lease at once; that of one that crashed expires.
+FIRST_PAUSE_S: Final = 0.02
+LONGEST_PAUSE_S: Final = 0.25
 
-# Seconds between two looks whether anybody holds the lease, while ticks come.
-LOOK_INTERVAL: Final = 0.3
+# The interval between two checks whether anybody holds the lease while ticks arrive.
+CHECK_INTERVAL_S: Final = 0.3
 
-# Seconds of silence after which to lead where Redis is unable to keep a key from one command to the next. There the
-# lease is always free, which proves nothing. But a leader that is silent stops when its lease runs out, there as well.
-UNKEPT_SILENCE: Final = LEASE_MS / 1_000
+# If Redis does not retain the lease between requests, it is always free, which proves nothing. Then a standby becomes
+# the leader after this time without a tick: a silent leader stops when its lease expires, there as well.
+UNRETAINED_SILENCE_S: Final = LEASE_MS / 1_000
 
 
 class Candidate:
-    """Asks for the lease when it is the standby's turn."""
+    """Acquires the lease when the standby finds that the leader is gone."""
 
     def __init__(self, lease: Lease, standby: Standby, outage: Outage) -> None:
         self._lease = lease
         self._standby = standby
         self._outage = outage
-        self._pauses = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
-        self._take_at = 0.0
-        self._look_at = 0.0
+        self._backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        self._acquire_at = 0.0
+        self._check_at = 0.0
         self._unheld_since: float | None = None
 
     async def try_to_lead(self) -> bool:
-        """Take the lease if it is time to try, and return whether it is held now. To be called again and again."""
+        """Acquire the lease if it is time to try. Return whether it was acquired. Call it again and again."""
         now = self._outage.now()
         if not self._outage.may_try():
             return False
         try:
-            if self._standby.is_its_turn():
-                if now < self._take_at or (not self._lease.is_kept and self._standby.silence < UNKEPT_SILENCE):
+            if self._standby.should_lead():
+                is_too_early = not self._lease.is_retained and self._standby.silence_s < UNRETAINED_SILENCE_S
+                if now < self._acquire_at or is_too_early:
                     return False
-                taken = await self._take(now)
+                is_leader = await self._acquire(now)
             else:
-                self._pauses.reset()
-                self._take_at = 0.0
-                if now < self._look_at:
+                self._backoff.reset()
+                self._acquire_at = 0.0
+                if now < self._check_at:
                     return False
-                taken = await self._look(now)
+                is_leader = await self._check(now)
         except UNAVAILABLE as error:
             self._unheld_since = None
             self._outage.record_failure(error)
             return False
         self._outage.record_success()
-        return taken
+        return is_leader
 
-    async def _take(self, now: float) -> bool:
+    async def _acquire(self, now: float) -> bool:
         self._unheld_since = None
-        heard = self._standby.last
-        taken = await self._lease.take(heard.term if heard else 0)
-        if not taken:
-            self._take_at = now + min(self._pauses.pause(), self._lease.free_in)
-        return taken
+        last = self._standby.last
+        if await self._lease.acquire(last.term if last else 0):
+            return True
+        self._acquire_at = now + min(self._backoff.pause(), self._lease.expires_in_s)
+        return False
 
-    async def _look(self, now: float) -> bool:
-        """See whether the ticks that come are a leader's; if nobody holds the lease for long, take it."""
-        self._look_at = now + LOOK_INTERVAL
+    async def _check(self, now: float) -> bool:
+        """Check whether the ticks that arrive come from a leader. If nobody has held the lease for long, acquire it."""
+        self._check_at = now + CHECK_INTERVAL_S
         if await self._lease.is_held():
             self._unheld_since = None
             return False
         if self._unheld_since is None:
             self._unheld_since = now
-        unheld = now - self._unheld_since
-        if not self._lease.is_kept or not self._standby.is_its_turn(unheld) or not await self._take(now):
+        unheld_s = now - self._unheld_since
+        if not self._lease.is_retained or not self._standby.should_lead(unheld_s) or not await self._acquire(now):
             return False
-        logger.warning("ticks come, but nobody has held the lease for %.1f s: taking over", unheld)
+        logger.warning("ticks arrive, but nobody has held the lease for %.1f s: taking over", unheld_s)
         return True

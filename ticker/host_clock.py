@@ -1,7 +1,7 @@
-"""The host's own clock: whether anything keeps it right.
+"""The host's clock: whether NTP or PTP synchronises it.
 
-The clock that is broadcast is the host's. What a daemon for NTP or PTP knows of that it tells the kernel, and the
-kernel tells everybody who asks: adjtimex(2).
+The broadcast time is that of the host. A daemon for NTP or PTP reports the state of synchronisation to the kernel, and
+every program can read it there: adjtimex(2).
 """
 
 import ctypes
@@ -11,19 +11,19 @@ from typing import Final
 
 logger = logging.getLogger(__name__)
 
-# What adjtimex(2) answers where the clock is not synchronised; any other state of it is.
+# The result of adjtimex(2) if the clock is not synchronised. Every other state is synchronised.
 TIME_ERROR: Final = 5
 
-# Bytes: more than a `struct timex` has anywhere. One of zeros asks, and sets nothing.
+# Bytes: more than a `struct timex` has on any platform. If it is all zeros, adjtimex(2) reads and sets nothing.
 TIMEX_SIZE: Final = 512
 
-_LIBRARY: Final = ctypes.CDLL(None)  # the C library, loaded already; to look it up costs more than to ask
+_LIBRARY: Final = ctypes.CDLL(None)  # the C library, which is already loaded; a lookup would cost more than the call
 
 
 def ask_kernel() -> bool | None:
-    """Return whether the kernel holds its clock to be synchronised; None where it does not say.
+    """Return whether the kernel considers its clock synchronised, or None if it does not say.
 
-    It does not on other systems than Linux, nor in a container that forbids the question.
+    It does not say on systems other than Linux, nor in a container that forbids the call.
     """
     try:
         state = _LIBRARY.adjtimex(ctypes.create_string_buffer(TIMEX_SIZE))
@@ -33,16 +33,16 @@ def ask_kernel() -> bool | None:
 
 
 class HostClock:
-    """Looks at the host's clock, and logs once when it is found to be left alone, and once when it no longer is."""
+    """Tracks whether the host's clock is synchronised, and logs each change. A good initial state is not logged."""
 
     def __init__(self, ask: Callable[[], bool | None] = ask_kernel) -> None:
-        self.synchronised: bool | None = None  # None: not known
+        self.synchronised: bool | None = None  # None: unknown
         self._ask = ask
 
-    def look(self) -> None:
-        """Ask anew."""
-        before, self.synchronised = self.synchronised, self._ask()
-        if self.synchronised is False and before is not False:
+    def check(self) -> None:
+        """Update `synchronised`."""
+        previous, self.synchronised = self.synchronised, self._ask()
+        if self.synchronised is False and previous is not False:
             logger.warning("this host's clock is not synchronised: the time may be wrong, and the page says so")
-        elif self.synchronised and before is False:
-            logger.info("this host's clock is synchronised")
+        elif self.synchronised and previous is False:
+            logger.info("this host's clock is synchronised again")

@@ -1,7 +1,7 @@
-"""The standby: a ticker that listens to another, and says when it is its turn.
+"""The standby: receives the ticks of the leader, and decides when to take over.
 
-Anyone with access to Redis can publish ticks. What a standby hears decides how soon it asks for the lease, and from
-which time and term it goes on; the limits here and in `ticker.lease_scripts` bound what a forged tick can do with that.
+Every client of Redis can publish ticks. What a standby receives decides how soon it asks for the lease, and from which
+time and term it continues. The limits here and in `ticker.lease_scripts` bound what a forged tick can do with that.
 """
 
 import asyncio
@@ -14,35 +14,46 @@ from typing import Any, Final
 from clock.contract import GROUP, BrokenContract, Tick
 from clock.process.backoff import Backoff
 from clock.process.supervisor import Supervisor
-from clock.redis.layer import hear
+from clock.redis.layer import subscribe
 from clock.redis.outage import UNAVAILABLE
-from ticker.lease_scripts import NEAR
+from ticker.lease_scripts import MAX_RECEIVED_RISE
 
 logger = logging.getLogger(__name__)
 
-# Seconds of silence after which the standby asks for the lease: five ticks.
-SILENCE: Final = 0.05
+# After this time without a tick (five ticks) the standby asks for the lease.
+SILENCE_S: Final = 0.05
 
-# Seconds of silence after which a standby whose clock is off leads all the same: a wrong time, for nobody has a better.
-# It is also when the workers take a tick of any term and time (see clock/broadcast/relay.py).
-LAST_RESORT: Final = 3.0
+# After this time without a tick a standby takes over even if its clock is off: a wrong time is better than none. The
+# workers accept a tick of any term and time after the same time (see clock/broadcast/tick_filter.py).
+LAST_RESORT_S: Final = 3.0
 
-# Seconds for which nobody has held the lease, after which it is a standby's turn although ticks come: they are not the
-# leader's. A leader extends its lease four times in that.
-UNHELD: Final = 1.5
+# After this time in which nobody held the lease, a standby takes over although ticks arrive: they are not the leader's.
+# A leader renews its lease four times in that time.
+UNHELD_S: Final = 1.5
 
-# Ticks by which the clock is compared. Each came late by what the way took, so the one that was least late counts.
-COMPARED: Final = 20
+# The number of ticks with which the clock is compared. Each was delayed on its way, so the smallest offset counts.
+OFFSET_SAMPLES: Final = 20
 
-# Of so many ticks, how many of a higher term prove another leader: a few may be forged, or the last of an old leader.
-PROOF: Final = 5
+# The number of recent ticks with a higher term that prove another leader. Fewer may be forged, or the last ones of a
+# former leader.
+HIGHER_TERM_TICKS: Final = 5
 
-# Seconds between two lines about this clock being off.
-WARN_AGAIN_AFTER: Final = 60.0
+# The warning that this clock is off is logged at most once a minute.
+WARN_AGAIN_AFTER_S: Final = 60.0
+
+# The first pause between two attempts to subscribe; see `Backoff`.
+FIRST_PAUSE_S: Final = 0.05
+
+# The name of its task.
+STANDBY: Final = "standby"
 
 
 class Standby:
-    """What a ticker hears of the leader. `supervisor` runs the listening, as the task "standby"."""
+    """What a ticker knows of the leader. Its task runs under `supervisor`.
+
+    `wall` is the wall clock and `now` a monotonic clock, both in seconds. Two clocks that differ by more than
+    `max_offset_ms` count as off.
+    """
 
     def __init__(
         self,
@@ -53,100 +64,102 @@ class Standby:
         wall: Callable[[], float] = time.time,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.last: Tick | None = None  # the last that was heard
+        self.last: Tick | None = None  # the last tick received
         self._layer = layer
         self._max_offset_ms = max_offset_ms
         self.supervisor = supervisor or Supervisor()
         self._wall = wall
         self._now = now
-        self._heard_at = -LAST_RESORT  # a ticker that has just come need not wait
-        self._listening_since = -LAST_RESORT
-        self._offsets: deque[float] = deque(maxlen=COMPARED)
-        self._terms: deque[int] = deque(maxlen=COMPARED)
+        self._received_at = -LAST_RESORT_S  # so that a new ticker need not wait
+        self._started_at = -LAST_RESORT_S
+        self._offsets_ms: deque[float] = deque(maxlen=OFFSET_SAMPLES)
+        self._terms: deque[int] = deque(maxlen=OFFSET_SAMPLES)
         self._was_off = False
         self._warned_at = float("-inf")
 
-    def listen(self) -> None:
-        """Begin to listen, if it does not yet."""
-        if not self.is_listening:
+    def start(self) -> None:
+        """Start receiving ticks. Nothing happens if it is running."""
+        if not self.is_running:
             self._terms.clear()
-            self._listening_since = self._now()
-            self.supervisor.start("standby", self._listen)
+            self._started_at = self._now()
+            self.supervisor.start(STANDBY, self._run)
 
     async def stop(self) -> None:
-        """Listen no more."""
-        await self.supervisor.stop("standby")
+        """Stop receiving ticks."""
+        await self.supervisor.stop(STANDBY)
 
     @property
-    def is_listening(self) -> bool:
-        """Whether it listens."""
-        return self.supervisor.is_supervised("standby")
+    def is_running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self.supervisor.is_supervised(STANDBY)
 
     @property
-    def hears(self) -> bool:
-        """Whether ticks come."""
-        return self._now() - self._heard_at < SILENCE
+    def is_receiving(self) -> bool:
+        """Whether ticks arrive."""
+        return self._now() - self._received_at < SILENCE_S
 
     @property
-    def silence(self) -> float:
-        """For how many seconds it has listened and heard nothing."""
-        return self._now() - max(self._heard_at, self._listening_since)
+    def silence_s(self) -> float:
+        """The time since the last tick, or since the start if that was later."""
+        return self._now() - max(self._received_at, self._started_at)
 
-    def hears_above(self, term: int) -> bool:
-        """Return whether somebody leads with a higher term, by what was heard since it began to listen."""
-        return sum(term < heard <= term + NEAR for heard in self._terms) >= PROOF
+    def has_higher_leader(self, term: int) -> bool:
+        """Return whether the ticks received since the start prove that there is a leader with a higher term."""
+        return sum(term < received <= term + MAX_RECEIVED_RISE for received in self._terms) >= HIGHER_TERM_TICKS
 
     def is_far_behind(self, at: int) -> bool:
-        """Return whether a time `at` is so far ahead of this clock that one of the two must be wrong.
+        """Return whether this clock is so far behind the time `at` (milliseconds) that one of the two must be wrong.
 
-        It is in any case if this clock gets there only after viewers would have gone without a time for seconds.
+        It is in any case if viewers would get no tick for seconds until this clock reaches `at`.
         """
-        return at - self._wall() * 1000 > min(self._max_offset_ms, LAST_RESORT * 1000)
+        return at - self._wall() * 1000 > min(self._max_offset_ms, LAST_RESORT_S * 1000)
 
-    def is_its_turn(self, unheld: float = 0.0) -> bool:
-        """Return whether to ask for the lease: no ticks come, or nobody has held the lease for `unheld` seconds.
+    def should_lead(self, unheld_s: float = 0.0) -> bool:
+        """Return whether to ask for the lease: no ticks arrive, or nobody has held the lease for `unheld_s`.
 
-        A standby whose clock is off leaves others time to come before it.
+        A standby whose clock is off waits longer, so that others come first.
         """
-        silent = self._now() - self._heard_at
+        silence_s = self._now() - self._received_at
         if self._is_off():
-            return max(silent, unheld) >= LAST_RESORT
-        return silent >= SILENCE or unheld >= UNHELD
+            return max(silence_s, unheld_s) >= LAST_RESORT_S
+        return silence_s >= SILENCE_S or unheld_s >= UNHELD_S
 
-    def take(self, messages: list[Any]) -> None:
-        """Take note of messages to the group."""
+    def on_messages(self, messages: list[Any]) -> None:
+        """Handle messages of the group."""
         for message in messages:
             try:
                 self.last = Tick.from_message(message)
-            except BrokenContract as broken:
-                logger.debug("dropped %s", broken)
+            except BrokenContract as error:
+                logger.debug("dropped a message: %s", error)
             else:
-                self._heard_at = self._now()
-                self._offsets.append(self._wall() * 1000 - self.last.at)
+                self._received_at = self._now()
+                self._offsets_ms.append(self._wall() * 1000 - self.last.at)
                 self._terms.append(self.last.term)
 
     def _is_off(self) -> bool:
-        offset = min(self._offsets, key=abs, default=0.0)
-        off = abs(offset) > self._max_offset_ms
-        if off and not self._was_off and self._now() - self._warned_at >= WARN_AGAIN_AFTER:
+        """Return whether this clock differs too much from the leader's, and log it once."""
+        offset_ms = min(self._offsets_ms, key=abs, default=0.0)
+        is_off = abs(offset_ms) > self._max_offset_ms
+        if is_off and not self._was_off and self._now() - self._warned_at >= WARN_AGAIN_AFTER_S:
             logger.warning(
-                "this clock is %+.0f ms off that of the ticker that leads, and %d are allowed: it leads only if no "
-                "other does; set one of them right",
-                offset, self._max_offset_ms,
+                "this clock is %+.0f ms off the leader's clock, at most %d ms are allowed: this ticker takes over only "
+                "if no other does; set one of the two clocks",
+                offset_ms, self._max_offset_ms,
             )  # fmt: skip
             self._was_off, self._warned_at = True, self._now()
-        elif abs(offset) < self._max_offset_ms / 2:
+        elif abs(offset_ms) < self._max_offset_ms / 2:
             self._was_off = False
-        return off
+        return is_off
 
-    async def _listen(self) -> None:
-        backoff = Backoff(0.05)
+    async def _run(self) -> None:
+        """Receive ticks forever. Subscribe again whenever Redis is unavailable."""
+        backoff = Backoff(FIRST_PAUSE_S)
         while True:
-            heard_at = self._heard_at
+            received_at = self._received_at
             try:
-                await hear(self._layer, GROUP, self.take)
-            except UNAVAILABLE as error:
-                logger.debug("cannot listen: %r", error)
-            if self._heard_at != heard_at:
+                await subscribe(self._layer, GROUP, self.on_messages)
+            except UNAVAILABLE as error:  # the candidate logs the outage
+                logger.debug("cannot subscribe: %r", error)
+            if self._received_at != received_at:
                 backoff.reset()
             await asyncio.sleep(backoff.pause())

@@ -1,4 +1,4 @@
-"""The ticker: publishes each tick of the metronome while it holds the lease, and stands by while another one does."""
+"""The ticker: publishes the ticks of the metronome while it is the leader, and waits as a standby otherwise."""
 
 import asyncio
 import logging
@@ -16,26 +16,28 @@ from ticker.standby import Standby
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two looks whether it is the standby's turn.
-LOOK: Final = 0.02
+# The interval between two checks whether a standby should become the leader.
+CHECK_INTERVAL_S: Final = 0.02
 
-# Seconds between two lines about skipped ticks, so that a busy machine does not fill the log.
-SKIP_REPORT_INTERVAL: Final = 60.0
+# Skipped ticks are logged at most once a minute, so that a busy machine does not fill the log.
+SKIP_LOG_INTERVAL_S: Final = 60.0
 
-# Seconds that each part of the end may take: the tick it is at, the lease's release, and to let go of Redis. Each is a
-# matter of milliseconds, unless Redis hangs or the wall clock stands still.
-END_PATIENCE: Final = 0.5
+# The longest duration of each part of the shutdown: the present tick, the release of the lease, and disconnecting. Each
+# takes milliseconds, unless Redis hangs or the wall clock does not advance.
+SHUTDOWN_TIMEOUT_S: Final = 0.5
 
-# A step that was only heard, in a tick that anyone with access to Redis can have sent, counts up to here. Each time
-# that a ticker's clock is set is one, so no true step is so high; and there is room left to rise.
-MAX_HEARD_STEP: Final = 1_000_000
+# The highest credible step in a received tick, which every client of Redis can have sent. A step rises by one each time
+# a ticker's clock is set, so no true step is so high. It leaves room to rise.
+MAX_RECEIVED_STEP: Final = 1_000_000
+
+# The name of the task that renews the lease.
+RENEWAL: Final = "renewal"
 
 
 class Ticker:
-    """One of any number of tickers, of which one leads.
+    """One of any number of tickers, of which one is the leader.
 
-    The standby's supervisor runs the renewal of the lease too, and all of its tasks end with the ticker. `stopping` is
-    set to stop it.
+    Its tasks run under the standby's supervisor and end with the ticker. Set `stopping` to stop it.
     """
 
     def __init__(
@@ -55,105 +57,106 @@ class Ticker:
         self._supervisor = standby.supervisor
         self._outage = publisher.outage
         self._candidate = Candidate(lease, standby, self._outage)
-        self._skips_reported = (0, self._outage.now())
+        self._logged_skips, self._skips_logged_at = 0, self._outage.now()
         self._stopping = stopping or asyncio.Event()
 
     def stop(self) -> None:
-        """Have `run` return after the tick it is at."""
+        """Make `run` return after the present tick."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Stand by and lead in turn until stopped; then let go of Redis and say how it went.
+        """Alternate between standby and leader until stopped. Then release the lease, disconnect, and log the totals.
 
-        When it is stopped it returns within seconds, whatever Redis and the wall clock do.
+        When stopped it returns within seconds, whatever Redis and the wall clock do.
 
         Raises:
-            ImpossibleTime: the wall clock shows a time that cannot be told.
+            TimeOutOfRange: the wall clock is before 1970 or after 9999.
         """
-        work = asyncio.create_task(self._stand_by_and_lead(), name="ticker")
+        work = asyncio.create_task(self._work(), name="ticker")
         stopping = asyncio.create_task(self._stopping.wait(), name="stopping")
         try:
             await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({work}, timeout=END_PATIENCE)
+            await asyncio.wait({work}, timeout=SHUTDOWN_TIMEOUT_S)
         finally:
             stopping.cancel()
             work.cancel()
-            await asyncio.wait({work}, timeout=END_PATIENCE)
-            await self._let_go()
+            await asyncio.wait({work}, timeout=SHUTDOWN_TIMEOUT_S)
+            await self._shut_down()
         if work.done() and not work.cancelled():
             work.result()
 
-    async def _stand_by_and_lead(self) -> None:
+    async def _work(self) -> None:
         while not self._stopping.is_set():
             if await self._stand_by():
                 await self._lead()
 
-    async def _let_go(self) -> None:
-        await _end(self._supervisor.stop())
-        await _end(self._lease.release())  # so that another can lead at once
-        await _end(self._publisher.close())
-        count = self._metronome.count
+    async def _shut_down(self) -> None:
+        await _finish(self._supervisor.stop())
+        await _finish(self._lease.release())  # so that a standby can take over at once
+        await _finish(self._publisher.close())
+        counts = self._metronome.counts
         logger.info(
-            "stopped after %d ticks: %d published, %d not, for Redis was away or slow; "
-            "%d more skipped, for the machine stalled; the latest was %.1f ms late",
-            count.ticks, self.published, self.unpublished, count.skipped, count.worst_ns / 1e6,
+            "stopped after %d ticks: %d published, %d lost because Redis was unavailable or slow; %d more skipped "
+            "because this machine stalled; highest lateness %.1f ms",
+            counts.ticks, self.published, self.unpublished, counts.skipped, counts.max_lateness_ns / 1e6,
         )  # fmt: skip
 
-    # --- Standing by ---
+    # --- As a standby ---
 
     async def _stand_by(self) -> bool:
-        """Listen to whoever leads; return True when the lease is taken, or False when stopped before."""
-        self._standby.listen()
-        told = taken = False
-        while not self._stopping.is_set() and not taken:
+        """Wait as a standby. Return True once the lease is acquired, or False when stopped before that."""
+        self._standby.start()
+        is_logged = is_leader = False
+        while not self._stopping.is_set() and not is_leader:
             self._metronome.check()
-            if self._standby.hears and not told:
-                logger.info("standing by: another ticker publishes the time")
-                told = True
-            taken = await self._candidate.try_to_lead()
-            if not taken:
-                await asyncio.sleep(LOOK)
+            if self._standby.is_receiving and not is_logged:
+                logger.info("standing by: another ticker is the leader")
+                is_logged = True
+            is_leader = await self._candidate.try_to_lead()
+            if not is_leader:
+                await asyncio.sleep(CHECK_INTERVAL_S)
         await self._standby.stop()
-        return taken
+        return is_leader
 
-    # --- Leading ---
+    # --- As the leader ---
 
     async def _lead(self) -> None:
         """Publish the time for as long as the lease is valid."""
         self._publisher.reconnect_before_next()
         await self._publisher.warm_up()
-        self._begin()
-        logger.info("publishing the time, in %s (term %d)", self._publisher.zone.key, self._lease.term)
+        self._start_metronome()
+        logger.info("publishing the time in %s (term %d)", self._publisher.zone.key, self._lease.term)
         while not self._stopping.is_set() and self._lease.is_valid():
             await self.tick_once()
-        await self._supervisor.stop("renewal")
+        await self._supervisor.stop(RENEWAL)
         if not self._stopping.is_set() and self._outage.since is None:
             logger.warning(
-                "no longer publishing: the lease ran out, for this machine or Redis stood still, or another leads"
+                "stopped publishing: the lease expired because this machine or Redis stalled, or another ticker is the "
+                "leader"
             )
 
-    def _begin(self) -> None:
-        """Begin above the last tick that anybody published, as far as is known.
+    def _start_metronome(self) -> None:
+        """Start after the last tick that anybody published, as far as is known.
 
-        If this clock is behind that, its ticks wait. If it is far behind, one of the two clocks is wrong, or the tick
-        was forged: that is no other than a clock that was set, and `step` says so. Nothing that was heard can make them
-        wait for long, or leave no room for `step` to rise.
+        If this clock is behind it, the ticks wait for this clock. If it is far behind, one of the two clocks is wrong
+        or the tick was forged. That is treated as a clock that was set, and `step` rises. No received tick can delay
+        the ticks for long, or leave no room for `step` to rise.
         """
         known = [tick for tick in (self._publisher.last, self._standby.last) if tick]
         last = max(known, key=lambda tick: (tick.term, tick.step, tick.at), default=None)
         if last is None:
             self._metronome.start()
-        elif last.step > MAX_HEARD_STEP:
-            logger.warning("the last tick that was heard cannot be true (step %d): not going on from there", last.step)
+        elif last.step > MAX_RECEIVED_STEP:
+            logger.warning("ignoring the last tick received: it cannot be genuine (step %d)", last.step)
             self._metronome.start()
         elif self._standby.is_far_behind(last.at):
-            logger.warning("the last tick that was heard is far ahead of this clock (at %d): a step back", last.at)
+            logger.warning("stepping back: the last tick received is far ahead of this clock (at %d)", last.at)
             self._metronome.start(step=last.step + 1)
         else:
             self._metronome.start(after=last.at, step=last.step)
 
     async def tick_once(self) -> None:
-        """Wait for one tick and publish it; or leave it, while Redis is away or if the lease has run out meanwhile."""
+        """Wait for one tick and publish it. It is dropped while Redis is unavailable, or if the lease has expired."""
         if await self._metronome.approach():
             await self._publisher.warm_up()
             self.unpublished += self._metronome.discount()
@@ -165,39 +168,39 @@ class Ticker:
         else:
             self.unpublished += 1
         self.unpublished += self._metronome.discount()
-        # Now, for there is time until the next tick.
-        if self._lease.is_due():
-            self._supervisor.start("renewal", self._renew)
-        if self._standby.is_listening and self._standby.hears_above(self._lease.term):
-            self._lease.give_up()
-        self._report_skips()
+        # Other work is done now, because there is time until the next tick.
+        if self._lease.is_renewal_due():
+            self._supervisor.start(RENEWAL, self._renew)
+        if self._standby.is_running and self._standby.has_higher_leader(self._lease.term):
+            self._lease.invalidate()
+        self._log_skips()
 
     async def _renew(self) -> None:
-        """Extend the lease. Where Redis does not keep it, listen whether another ticker leads with a higher term."""
+        """Renew the lease. If Redis does not retain it, receive ticks to detect another leader with a higher term."""
         try:
-            await self._lease.extend()
-        except OutOfMemoryError as error:  # that is said by the lease; ticks need no memory
-            logger.debug("the lease is not extended: %r", error)
+            await self._lease.renew()
+        except OutOfMemoryError as error:  # the lease logs that; ticks need no memory
+            logger.debug("the lease is not renewed: %r", error)
         except UNAVAILABLE as error:
             self._publisher.reconnect_before_next()
             self._outage.record_failure(error)
         else:
-            if self._lease.is_kept:
+            if self._lease.is_retained:
                 await self._standby.stop()
             else:
-                self._standby.listen()
+                self._standby.start()
 
-    def _report_skips(self) -> None:
-        (reported, since), skipped = self._skips_reported, self._metronome.count.skipped
-        if skipped > reported and self._outage.now() - since >= SKIP_REPORT_INTERVAL:
-            logger.warning("skipped %d ticks since the last such line, for the machine stalled", skipped - reported)
-            self._skips_reported = (skipped, self._outage.now())
+    def _log_skips(self) -> None:
+        now, skipped = self._outage.now(), self._metronome.counts.skipped
+        if skipped > self._logged_skips and now - self._skips_logged_at >= SKIP_LOG_INTERVAL_S:
+            logger.warning("skipped %d ticks because this machine stalled", skipped - self._logged_skips)
+            self._logged_skips, self._skips_logged_at = skipped, now
 
 
-async def _end(ending: Coroutine[Any, Any, None]) -> None:
-    """Wait for one part of the end, but not for long."""
+async def _finish(part: Coroutine[Any, Any, None]) -> None:
+    """Wait for one part of the shutdown, within the timeout."""
     try:
-        async with asyncio.timeout(END_PATIENCE):
-            await ending
+        async with asyncio.timeout(SHUTDOWN_TIMEOUT_S):
+            await part
     except UNAVAILABLE as error:
-        logger.debug("not let go of in good order: %r", error)
+        logger.debug("a part of the shutdown failed: %r", error)

@@ -11,18 +11,18 @@ from clock.broadcast.consumer import ClockConsumer  # noqa: E402
 from clock.endpoints.health import healthz, readyz  # noqa: E402
 from clock.endpoints.lifespan import lifespan  # noqa: E402
 from clock.endpoints.now import now  # noqa: E402
-from clock.endpoints.routers import PageRouter, ProtocolRouter, StreamRouter  # noqa: E402
+from clock.endpoints.routers import HttpRouter, ProtocolRouter, WebSocketRouter  # noqa: E402
 from tournament.server import web_request  # noqa: E402
 from tournament.static_files.application import StaticFiles  # noqa: E402
 
 web_request.install()
 application = ProtocolRouter(
     {
-        "http": PageRouter(
+        "http": HttpRouter(
             {"/clock/now": now, "/healthz": healthz, "/readyz": readyz},
             otherwise=StaticFiles(otherwise=pages),
         ),
-        "websocket": StreamRouter({"/ws/clock/": ClockConsumer.as_asgi()}),
+        "websocket": WebSocketRouter({"/ws/clock/": ClockConsumer.as_asgi()}),
         "lifespan": lifespan,
     }
 )

@@ -1,4 +1,4 @@
-"""Where a viewer comes from: the address that it connected from, or that a proxy says it did."""
+"""The address of a viewer: the address of its connection, or the one that a trusted proxy reports."""
 
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -6,41 +6,43 @@ from typing import Final
 
 Network = IPv4Network | IPv6Network
 
-# Bits of an IPv6 address that name a network. A host there may take any address, and takes a new one every day.
+# Bits of an IPv6 address that identify a network. A host can use every address of its network, and usually changes its
+# address once a day.
 _NETWORK_BITS: Final = 64
 
 
-def viewer_address(peer: str, forwarded: Iterable[bytes], proxies: Sequence[Network]) -> str | None:
-    """Return the address of a viewer, as viewers are counted by: an IPv4 address, or the network of an IPv6 address.
+def viewer_address(peer: str, forwarded: Iterable[bytes], trusted_proxies: Sequence[Network]) -> str | None:
+    """Return the key by which viewers are counted: an IPv4 address, or the /64 network of an IPv6 address.
 
-    `peer` is who is connected, and `forwarded` are the values of X-Forwarded-For. They count only if the peer is a
-    trusted proxy. Each proxy adds on the right what it was connected from, so they are read from there, up to the first
-    address that is no trusted proxy's: what stands further left is what anybody may have written. Where that is no
-    address, the proxy's own stands for it. None if the peer has no address.
+    `peer` is the address of the connection. `forwarded` are the values of X-Forwarded-For, which count only if the peer
+    is a trusted proxy. Each proxy appends the address of its own peer on the right. So the list is read from the right,
+    up to the first address that is not a trusted proxy: a client can forge everything to the left of that. If an entry
+    is not an address, the address of the proxy that appended it is used. The result is None if the peer has no address,
+    as on a Unix socket.
     """
     address = _parse(peer)
     if address is None:
         return None
     hops = b",".join(forwarded).decode("latin-1").split(",")
-    while hops and any(address in proxy for proxy in proxies):
-        before = _parse(hops.pop())
-        if before is None:
+    while hops and any(address in network for network in trusted_proxies):
+        previous = _parse(hops.pop())
+        if previous is None:
             break
-        address = before
+        address = previous
     if isinstance(address, IPv6Address):
         return str(IPv6Network((int(address), _NETWORK_BITS), strict=False))
     return str(address)
 
 
-def _parse(written: str) -> IPv4Address | IPv6Address | None:
-    """Read an address, which some proxies write with its port."""
-    word = written.strip()
-    if word.startswith("["):
-        word = word[1:].partition("]")[0]
-    elif word.count(":") == 1:
-        word = word.partition(":")[0]
+def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    """Parse an address. Some proxies append the port."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
     try:
-        address = ip_address(word)
+        address = ip_address(text)
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address

@@ -1,4 +1,4 @@
-"""The consumer: lets a client into the relay if there is room, and sees it out."""
+"""The consumer: one WebSocket connection, from its admission to its end."""
 
 import asyncio
 import logging
@@ -11,26 +11,26 @@ from django.conf import settings
 from clock.asgi import DIRECT_WRITE, Application, Viewer, Write
 from clock.broadcast.address import viewer_address
 from clock.broadcast.admission import Full
-from clock.broadcast.worker import this_worker
-from clock.contract import CLOSE_BROKEN_CONTRACT, CLOSE_FULL, BrokenContract, parse_rate, text_of
+from clock.broadcast.worker import current_worker
+from clock.contract import CLOSE_BROKEN_CONTRACT, CLOSE_FULL, BrokenContract, frame_text, parse_rate
 
 logger = logging.getLogger(__name__)
 
 
 class ClockConsumer(AsyncConsumer):
-    """One client of `/ws/clock/`, and a viewer of the fan-out.
+    """One client of `/ws/clock/`.
 
-    It has no channel of its own and no task that waits for ticks. Where the server offers a viewer that writes straight
-    to the socket, that takes its place. Elsewhere a frame goes out through `websocket.send`, one at a time: while one
-    is under way, the client misses those that come.
+    It has no channel and no task that waits for ticks. If the server offers a viewer that writes straight to the socket
+    (the ASGI extension `DIRECT_WRITE`), the fan-out writes to that. On other servers the consumer is the viewer itself:
+    it sends frames by `websocket.send`, one at a time. Frames that arrive while one is being sent are dropped.
     """
 
     @classmethod
     def as_asgi(cls, **initkwargs: Any) -> Application:
-        """Return an ASGI application with one consumer for each connection.
+        """Return an ASGI application that creates one consumer per connection.
 
-        Channels' own refers to the scope for as long as the client stays. That is weeks, and what it said in its
-        handshake are kilobytes.
+        Unlike the one of Channels it keeps no reference to the scope. A viewer stays for weeks, and the headers of its
+        handshake take kilobytes.
         """
 
         async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -41,45 +41,48 @@ class ClockConsumer(AsyncConsumer):
         return application
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one connection. Whatever ends it, the relay forgets it.
+        """Serve one connection. However it ends, the fan-out and the admission forget the viewer.
 
-        With no channel of its own it waits for its client alone. Channels' own loop, which waits for both, costs two
-        tasks more for as long as the client stays, and a hop to a thread for every message.
+        As there is no channel, it waits for the client alone. The loop of Channels waits for both, which costs two more
+        tasks for the whole connection and a hop to a thread per message.
         """
-        self._fan_out = this_worker.relay.fan_out
-        self._admission = this_worker.admission
+        self._fan_out = current_worker.relay.fan_out
+        self._admission = current_worker.admission
         self._viewer: Viewer = scope.get("extensions", {}).get(DIRECT_WRITE, {}).get("viewer", self)
         self._sending: asyncio.Task[None] | None = None
         self.base_send = send
         try:
             await receive()  # "websocket.connect"
-            await self._let_in(scope)
-            del scope  # see `as_asgi`; others may still refer to it, so it stays as it is
+            await self._admit(scope)
+            del scope  # see `as_asgi`; the server may still use it, so it stays unchanged
             while (await receive())["type"] != "websocket.disconnect":
                 self._fan_out.leave(self._viewer)
-                await self._close(CLOSE_BROKEN_CONTRACT, "a client sends nothing")
+                await self._close(CLOSE_BROKEN_CONTRACT, "clients must not send messages")
         finally:
             self._fan_out.leave(self._viewer)
-            self._admission.leave(self)
+            self._admission.release(self)
             if self._sending is not None:
                 self._sending.cancel()
 
-    async def _let_in(self, scope: Any) -> None:
-        """Accept the client at the rate it asks for; or say why not, which only a client that is accepted can read."""
+    async def _admit(self, scope: Any) -> None:
+        """Accept the client at the rate that it requests, or close the connection with the reason.
+
+        The handshake is accepted in any case: a browser shows a close code and its reason only after that.
+        """
         await self.send({"type": "websocket.accept"})
         try:
             rate = parse_rate(scope["query_string"])
-            self._admission.join(self, self._address(scope))
-        except BrokenContract as broken:
-            await self._close(CLOSE_BROKEN_CONTRACT, str(broken))
-        except Full as full:
-            await self._close(CLOSE_FULL, str(full))
+            self._admission.admit(self, self._address(scope))
+        except BrokenContract as error:
+            await self._close(CLOSE_BROKEN_CONTRACT, str(error))
+        except Full as error:
+            await self._close(CLOSE_FULL, str(error))
         else:
             self._fan_out.join(self._viewer, rate)
 
     def _address(self, scope: Any) -> str | None:
-        """Return the client's address, where that matters."""
-        if not self._admission.is_by_address or not scope.get("client"):
+        """Return the client's address if a limit depends on it."""
+        if not self._admission.needs_addresses or not scope.get("client"):
             return None
         forwarded = (value for name, value in scope["headers"] if name == b"x-forwarded-for")
         return viewer_address(scope["client"][0], forwarded, settings.CLOCK_TRUSTED_PROXIES)
@@ -87,29 +90,29 @@ class ClockConsumer(AsyncConsumer):
     async def _close(self, code: int, reason: str) -> None:
         await self.send({"type": "websocket.close", "code": code, "reason": reason})
 
-    # --- As a viewer of the fan-out, where the server has none of its own ---
+    # --- The `Viewer` protocol, for servers that offer no viewer ---
 
     def bind_writer(self, set_writer: Callable[[Viewer, Write], None]) -> None:
-        """Have frames written one at a time."""
+        """Register the function that sends one frame at a time."""
         set_writer(self, self._write)
 
     def send_rest(self, rest: bytes) -> None:
-        """Never called: frames are taken whole."""
+        """Do nothing. It is never called, because `_write` always takes the whole frame."""
 
     def fail(self, error: OSError) -> None:
-        """Never called: what goes wrong is found out later."""
+        """Do nothing. It is never called, because `_write` raises no OSError."""
 
     def _write(self, frame: bytes) -> int:
-        """Send the frame, unless the one before is still under way."""
+        """Start sending the frame, or drop it while the previous one is being sent."""
         if self._sending is None:
-            self._sending = asyncio.get_running_loop().create_task(self._send_frame(text_of(frame)))
+            self._sending = asyncio.get_running_loop().create_task(self._send_frame(frame_text(frame)))
         return len(frame)
 
     async def _send_frame(self, text: str) -> None:
         try:
             await self.send({"type": "websocket.send", "text": text})
-        except Exception as error:  # noqa: BLE001 - each server has its own for a peer that has just gone
-            logger.debug("a client has gone: %r", error)
+        except Exception as error:  # noqa: BLE001 - each server raises an error of its own for a closed connection
+            logger.debug("a client has disconnected: %r", error)
             self._fan_out.leave(self)
         finally:
             self._sending = None

@@ -1,6 +1,6 @@
-"""The relay: hears each tick once, for the whole worker, and keeps the newest.
+"""The relay: receives each tick once for the whole worker, and keeps the newest.
 
-It is the only viewer of the group in this process. Clients join it, and it hands what it takes to the fan-out.
+It is the only member of the channel-layer group in this process. It passes each tick that it accepts to the fan-out.
 """
 
 import asyncio
@@ -11,41 +11,45 @@ from typing import Any, Final, NamedTuple
 
 from clock.broadcast.fan_out import FanOut
 from clock.broadcast.tick_filter import TickFilter
-from clock.contract import GROUP, MAX_AT, VERSION, BrokenContract, IncompatibleVersion, Tick
+from clock.contract import GROUP, MAX_AT_MS, VERSION, BrokenContract, IncompatibleVersion, Tick
 from clock.process.backoff import Backoff
 from clock.process.state_log import StateLog
 from clock.process.supervisor import Supervisor
-from clock.redis.comparison import Comparison, RedisClock, bound
-from clock.redis.layer import TickLayer, hear
+from clock.redis.comparison import Comparison, RedisClock, error_bound
+from clock.redis.layer import TickLayer, subscribe
 from clock.redis.outage import UNAVAILABLE, describe
 
 logger = logging.getLogger(__name__)
 
-# Seconds without a tick after which the subscription is made anew: a link that looks open can be dead.
-SILENCE: Final = 2.0
+# Without a tick for this time the relay subscribes again: a connection that looks open can be dead.
+SILENCE_TIMEOUT_S: Final = 2.0
 
-# Seconds: a subscription that has lasted so long, and brought ticks, is made anew without a pause.
-LASTING: Final = 1.0
+# A subscription that brought ticks for this time is replaced without a pause when it is lost.
+STABLE_AFTER_S: Final = 1.0
 
-# Seconds without a tick of an incompatible version after which the next one is logged again.
-COMPATIBLE_AFTER: Final = 60.0
+# Without a tick of an incompatible version for this time, the next one is logged again.
+LOG_VERSION_AGAIN_AFTER_S: Final = 60.0
 
-# The names of its tasks.
+# The first pause between two attempts to subscribe; see `Backoff`.
+FIRST_PAUSE_S: Final = 0.1
+
+# The names of the relay's tasks.
 RELAY, COMPARISON = "relay", "comparison"
 
-# What the relay does: it waits for its first tick, ticks come, none come, or Redis is away.
-WAITING, FLOWING, SILENT, UNAVAILABLE_STATE = STATES = ("waiting", "flowing", "silent", "away")
+# The states of the relay: before the first tick; ticks arrive; none arrive; Redis is unavailable.
+WAITING, FLOWING, SILENT, REDIS_UNAVAILABLE = STATES = ("waiting", "flowing", "silent", "unavailable")
 
 
 class SilenceError(Exception):
-    """No tick has come for too long."""
+    """No tick has arrived for too long."""
 
 
 class Instant(NamedTuple):
-    """What time it is, in milliseconds.
+    """The present time. All values are milliseconds.
 
-    `at` is since the Unix epoch, told by a tick that is `age` old. It is `bound` off what the ticker's clock shows, at
-    most, and that is `synchronised` or not; each is None where it is not known.
+    `at` is the time since the Unix epoch, derived from a tick that is `age` old. It differs from the ticker's clock by
+    at most `bound`, or `bound` is None if that is unknown. `synchronised` says whether the ticker's clock is
+    disciplined by NTP or PTP, or is None if that is unknown.
     """
 
     at: float
@@ -55,9 +59,10 @@ class Instant(NamedTuple):
 
 
 class Relay:
-    """Hears the ticks of the group and writes each to the viewers.
+    """Receives the ticks of the group and passes them to the fan-out.
 
-    Its tasks, and the comparison of clocks, run under the `supervisor`: without the relay's a worker is useless.
+    Its tasks run under `supervisor`. The task "relay" is vital: without it the worker is useless. `now` is a monotonic
+    clock in seconds.
     """
 
     def __init__(
@@ -65,136 +70,138 @@ class Relay:
         layer: Callable[[], Any],
         *,
         now: Callable[[], float] = time.monotonic,
-        silence: float = SILENCE,
+        silence_timeout_s: float = SILENCE_TIMEOUT_S,
         supervisor: Supervisor | None = None,
     ) -> None:
         self._layer = layer
         self._now = now
-        self._silence = silence
+        self._silence_timeout_s = silence_timeout_s
         self.supervisor = supervisor or Supervisor(now=now)
         self.fan_out = FanOut()
         self.tick_filter = TickFilter(now)
-        self.not_ticks = 0  # messages to the group that were none
+        self.invalid = 0  # messages to the group that were not valid ticks
         self._redis_clock: RedisClock | None = None
-        self.state = ""  # one of `STATES`, once it is started
+        self.state = ""  # one of `STATES` once the relay has started
         self._log = StateLog(logger, now)
-        self._incompatible_at = float("-inf")  # when a tick came that is of another version
+        self._incompatible_at = float("-inf")  # when the last tick of another version arrived
 
     def instant(self) -> Instant | None:
-        """Return the time as the ticker tells it, and what is known of it; None before the first tick."""
+        """Return the present time by the ticker's clock, or None before the first tick."""
         tick = self.tick_filter.last
         if tick is None:
             return None
         now = self._now()
-        age = (now - self.tick_filter.taken_at) * 1_000
-        at = min(tick.at + age, MAX_AT)
-        there = Comparison(tick.server, tick.ahead, tick.margin) if tick.server else None
-        here = self._redis_clock.read() if self._redis_clock else None
-        return Instant(at, age, bound(at, now * 1_000, age, here, there), tick.synchronised)
+        age_ms = (now - self.tick_filter.accepted_at) * 1_000
+        at = min(tick.at + age_ms, MAX_AT_MS)
+        ticker = Comparison(tick.server, tick.ahead, tick.margin) if tick.server else None
+        worker = self._redis_clock.read() if self._redis_clock else None
+        bound_ms = error_bound(at, now_ms=now * 1_000, age_ms=age_ms, worker=worker, ticker=ticker)
+        return Instant(at, age_ms, bound_ms, tick.synchronised)
 
     @property
     def is_running(self) -> bool:
-        """Whether it was started and not stopped: it listens, or is about to be restarted."""
+        """Whether it was started and not stopped. It may be waiting for a restart."""
         return self.supervisor.is_supervised(RELAY)
 
     def down_for(self) -> float:
-        """Return for how many seconds it has failed to listen; 0 while it does, and before it is started.
+        """Return for how many seconds its task has failed; 0 while the task runs, and before the start.
 
-        A Redis that is away is no failure.
+        An unavailable Redis is not a failure of the task.
         """
         return self.supervisor.down_for(RELAY)
 
     def start(self) -> None:
-        """Start listening on the running event loop, if it was not started already."""
+        """Start on the running event loop. Nothing happens if it is running."""
         if not self.is_running:
-            self.supervisor.start(RELAY, self._listen, vital=True)
-            self.supervisor.start(COMPARISON, self._compare)
+            self.supervisor.start(RELAY, self._run, vital=True)
+            self.supervisor.start(COMPARISON, self._compare_clocks)
 
     async def stop(self) -> None:
-        """Stop listening and let go of Redis."""
+        """Stop, and disconnect from Redis."""
         await self.supervisor.stop(RELAY, COMPARISON)
 
-    async def _compare(self) -> None:
-        """Compare clocks for ever, if the layer is one that can say which Redis it is on."""
+    async def _compare_clocks(self) -> None:
+        """Compare clocks forever. Only our own layer can connect to the Redis that carries the group."""
         layer = self._layer()
         if isinstance(layer, TickLayer):
             self._redis_clock = RedisClock(lambda: layer.connect(GROUP), lambda: self._now() * 1_000)
             await self._redis_clock.run()
 
-    async def _listen(self) -> None:
-        """Hear ticks for ever: join the group, and join it anew whenever the ticks stop or Redis goes."""
+    async def _run(self) -> None:
+        """Receive ticks forever. Subscribe again whenever the ticks stop or Redis is unavailable."""
         layer = self._layer()
-        backoff = Backoff(0.1)
+        backoff = Backoff(FIRST_PAUSE_S)
         self._enter(WAITING, logging.INFO, "waiting for the first tick")
         while True:
-            heard, began = self.tick_filter.last, self._now()
+            last, started_at = self.tick_filter.last, self._now()
             try:
-                await self._hear(layer)
+                await self._receive(layer)
             except SilenceError:
-                if self._incompatible_at >= began:  # there are ticks, and why they are not taken was logged already
+                if self._incompatible_at >= started_at:  # ticks arrive, and the reason to drop them is in the log
                     self.state = self._log.logged = SILENT
                 else:
-                    self._enter(SILENT, logging.WARNING, f"no ticks for {self._silence:g} s: listening anew")
+                    message = f"no ticks for {self._silence_timeout_s:g} s: resubscribing"
+                    self._enter(SILENT, logging.WARNING, message)
             except UNAVAILABLE as error:
-                self._enter(UNAVAILABLE_STATE, logging.WARNING, f"Redis is away: {describe(error)}")
-            if self.tick_filter.last is not heard:
+                self._enter(REDIS_UNAVAILABLE, logging.WARNING, f"Redis is unavailable, retrying: {describe(error)}")
+            if self.tick_filter.last is not last:
                 backoff.reset()
-                if self._now() - began >= LASTING:
+                if self._now() - started_at >= STABLE_AFTER_S:
                     continue
             await asyncio.sleep(backoff.pause())
 
-    async def _hear(self, layer: Any) -> None:
-        """Hear ticks until none has come for `silence` seconds.
+    async def _receive(self, layer: Any) -> None:
+        """Subscribe, and receive ticks until none has arrived for the silence timeout.
 
         Raises:
-            SilenceError: none has.
-            RedisError, OSError: Redis is away.
+            SilenceError: no tick has arrived for the silence timeout.
+            RedisError, OSError: Redis is unavailable.
         """
-        began = self._now()
-        hearing = asyncio.create_task(hear(layer, GROUP, self._take_messages, self._drop_message))
+        started_at = self._now()
+        subscription = asyncio.create_task(subscribe(layer, GROUP, self._on_messages, self._on_invalid))
         try:
-            while not hearing.done():
-                # Looked at now and then: a timer that each tick puts off would cost more than the rest of its way.
-                silent = self._now() - max(began, self.tick_filter.taken_at)
-                if silent >= self._silence:
+            while not subscription.done():
+                # Polled: a timer that is reset by every tick would cost more than the rest of the tick's path.
+                silence_s = self._now() - max(started_at, self.tick_filter.accepted_at)
+                if silence_s >= self._silence_timeout_s:
                     raise SilenceError
-                await asyncio.wait({hearing}, timeout=self._silence - silent)
-            await hearing
+                await asyncio.wait({subscription}, timeout=self._silence_timeout_s - silence_s)
+            await subscription
         finally:
-            hearing.cancel()
-            await asyncio.gather(hearing, return_exceptions=True)
+            subscription.cancel()
+            await asyncio.gather(subscription, return_exceptions=True)
 
-    def _take_messages(self, messages: list[Any]) -> None:
-        """Take what has come at the same time, and have the newest tick written to the viewers."""
-        taken = None
+    def _on_messages(self, messages: list[Any]) -> None:
+        """Handle messages that arrived together, and pass the newest tick to the fan-out."""
+        newest = None
         for message in messages:
             try:
                 tick = Tick.from_message(message)
-            except BrokenContract as broken:
-                self._drop_message()
-                if isinstance(broken, IncompatibleVersion):
-                    self._meet_another_version(broken.version)
+            except BrokenContract as error:
+                self._on_invalid()
+                if isinstance(error, IncompatibleVersion):
+                    self._on_incompatible(error.version)
                 else:
-                    logger.debug("dropped %s", broken)
+                    logger.debug("dropped a message: %s", error)
             else:
-                if self.tick_filter.take(tick):
-                    taken = tick
-        if taken is not None:
-            self.fan_out.send(taken)
+                if self.tick_filter.accept(tick):
+                    newest = tick
+        if newest is not None:
+            self.fan_out.send(newest)
             if not self.state == self._log.logged == FLOWING:
-                self._enter(FLOWING, logging.INFO, "ticks are coming")
+                self._enter(FLOWING, logging.INFO, "receiving ticks")
 
-    def _drop_message(self) -> None:
-        self.not_ticks += 1
+    def _on_invalid(self) -> None:
+        self.invalid += 1
 
-    def _meet_another_version(self, version: int) -> None:
+    def _on_incompatible(self, version: int) -> None:
         """Log the first of a series of ticks that this worker cannot read."""
         now = self._now()
-        if now - self._incompatible_at >= COMPATIBLE_AFTER:
+        if now - self._incompatible_at >= LOG_VERSION_AGAIN_AFTER_S:
             logger.warning("incompatible tick version %d, this worker reads %d", version, VERSION)
         self._incompatible_at = now
 
     def _enter(self, state: str, level: int, message: str) -> None:
-        """Log a change of state, once."""
+        """Change the state, and log the change once."""
         self.state = state
         self._log.enter(state, level, message)

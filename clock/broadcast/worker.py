@@ -1,4 +1,4 @@
-"""What a worker process has one of: its relay, and its admission."""
+"""The parts of which each worker process has exactly one: its relay and its admission."""
 
 from functools import cached_property
 
@@ -11,17 +11,17 @@ from clock.process.supervisor import Supervisor, end_process
 
 
 class Worker:
-    """The parts of one worker, each made when it is first asked for."""
+    """The parts of one worker. Each is created on first use."""
 
     @cached_property
     def relay(self) -> Relay:
-        """The relay. It starts with the server, or with the first request."""
+        """The relay. It starts with the server, or with the first request if the server has no ASGI lifespan."""
         return Relay(get_channel_layer, supervisor=Supervisor(end_process))
 
     @cached_property
     def admission(self) -> Admission:
-        """The admission. When it is first asked for, the server has raised the limit on open files."""
+        """The admission. By its first use, the server has raised the limit on open files that it reads."""
         return Admission(settings.CLOCK_MAX_VIEWERS, settings.CLOCK_MAX_VIEWERS_PER_ADDRESS)
 
 
-this_worker = Worker()
+current_worker = Worker()

@@ -1,63 +1,62 @@
-"""`/healthz` and `/readyz`: what load balancers and Kubernetes ask a worker, by any name or address.
+"""`/healthz` and `/readyz`: liveness and readiness for load balancers and Kubernetes, under any Host.
 
-One that is alive can show the page, and say on it that no ticks come. One that is ready is worth sending viewers to.
+A live worker can serve the page, even if the page has to say that no ticks arrive. A ready worker can take new viewers.
 """
 
 import json
 from collections.abc import Callable
-from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
 from clock.asgi import ServerStatus, server_status
-from clock.broadcast.worker import this_worker
-from clock.endpoints.endpoint import Answer, page
+from clock.broadcast.worker import current_worker
+from clock.endpoints.endpoint import Response, endpoint
 
-# Milliseconds: a worker whose last tick is older is not ready.
-FRESH: Final = 1000.0
+# With an older last tick, a worker is not ready.
+MAX_TICK_AGE_MS: Final = 1000.0
 
-# Seconds: a worker whose relay has not been running for so long does not come back by itself.
-DOWN: Final = 10.0
-
-
-@partial(page, any_host=True)
-def healthz(_scope: Any) -> Answer:
-    """Say that this worker is alive, whether ticks come or not; or 503, if its relay does not run any more."""
-    if this_worker.relay.down_for() >= DOWN:
-        return Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"the relay is not running\n", b"text/plain")
-    return Answer(HTTPStatus.OK, b"alive\n", b"text/plain")
+# With its relay down for longer, a worker is not live: it will not recover without a restart.
+MAX_RELAY_DOWN_S: Final = 10.0
 
 
-@partial(page, any_host=True)
-def readyz(scope: Any) -> Answer:
-    """Say whether this worker is to be sent new viewers: `{"ready": false, "reasons": ["no tick for 2.3 s"]}`.
+@endpoint(any_host=True)
+def healthz(_scope: Any) -> Response:
+    """Return 200 if this worker is live, with or without ticks; 503 if its relay is down."""
+    if current_worker.relay.down_for() >= MAX_RELAY_DOWN_S:
+        return Response(HTTPStatus.SERVICE_UNAVAILABLE, b"the relay is not running\n", b"text/plain")
+    return Response(HTTPStatus.OK, b"alive\n", b"text/plain")
 
-    200 if so, and 503 with the reasons if not.
+
+@endpoint(any_host=True)
+def readyz(scope: Any) -> Response:
+    """Return 200 if this worker is ready for new viewers; else 503 with the reasons.
+
+    The body is JSON: `{"ready": false, "reasons": ["no tick for 2.3 s"]}`.
     """
-    reasons = reasons_against(server_status(scope))
+    reasons = unready_reasons(server_status(scope))
     status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-    return Answer(status, json.dumps({"ready": not reasons, "reasons": reasons}).encode())
+    return Response(status, json.dumps({"ready": not reasons, "reasons": reasons}).encode())
 
 
-def reasons_against(status: ServerStatus | None) -> list[str]:
-    """Return why this worker is not ready; nothing if it is. `status` is its server's, if that has any."""
-    return [reason for reason in (ask(status) for ask in _REASONS) if reason]
+def unready_reasons(status: ServerStatus | None) -> list[str]:
+    """Return why this worker is not ready, or an empty list. `status` is its server's, if the server has one."""
+    return [reason for reason in (check(status) for check in _CHECKS) if reason]
 
 
-def _silence(_status: ServerStatus | None) -> str | None:
-    instant = this_worker.relay.instant()
+def _check_ticks(_status: ServerStatus | None) -> str | None:
+    instant = current_worker.relay.instant()
     if instant is None:
         return "no tick yet"
-    return f"no tick for {instant.age / 1000:.1f} s" if instant.age >= FRESH else None
+    return f"no tick for {instant.age / 1000:.1f} s" if instant.age >= MAX_TICK_AGE_MS else None
 
 
-def _drain(status: ServerStatus | None) -> str | None:
+def _check_drain(status: ServerStatus | None) -> str | None:
     return "draining" if status is not None and status.draining else None
 
 
-def _crowd(_status: ServerStatus | None) -> str | None:
-    return "full" if this_worker.admission.is_full else None
+def _check_room(_status: ServerStatus | None) -> str | None:
+    return "full" if current_worker.admission.is_full else None
 
 
-# Each says what speaks against it, or None.
-_REASONS: Final[tuple[Callable[[ServerStatus | None], str | None], ...]] = (_silence, _drain, _crowd)
+# Each returns a reason against readiness, or None.
+_CHECKS: Final[tuple[Callable[[ServerStatus | None], str | None], ...]] = (_check_ticks, _check_drain, _check_room)

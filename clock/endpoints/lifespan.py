@@ -1,27 +1,26 @@
-"""The relay starts with the server and stops with it, by ASGI's lifespan protocol.
+"""The ASGI lifespan: the relay starts and stops with the server.
 
-Daphne itself has no lifespan, so under plain `daphne` the relay starts with the first request instead (see
-clock/endpoints/routers.py).
+Daphne has no lifespan. Under plain `daphne` the relay starts with the first request (see clock/endpoints/routers.py).
 """
 
 import signal
 from typing import Any
 
 from clock.asgi import server_status
-from clock.broadcast.worker import this_worker
+from clock.broadcast.worker import current_worker
 
 
 async def lifespan(scope: Any, receive: Any, send: Any) -> None:
     """Serve the lifespan of one server."""
-    await receive()
-    relay = this_worker.relay
+    await receive()  # "lifespan.startup"
+    relay = current_worker.relay
     status = server_status(scope)
     if status is not None:
         relay.supervisor.give_up = status.give_up
-    this_worker.relay.start()
-    # A process that was stopped in the middle of a round must not go on with a frame that is old by now.
-    signal.signal(signal.SIGCONT, lambda *_: relay.fan_out.look_up())
+    relay.start()
+    # A process that was stopped in the middle of a round must not continue with a frame that is old by now.
+    signal.signal(signal.SIGCONT, lambda *_: relay.fan_out.skip_batch())
     await send({"type": "lifespan.startup.complete"})
-    await receive()
+    await receive()  # "lifespan.shutdown"
     await relay.stop()
     await send({"type": "lifespan.shutdown.complete"})

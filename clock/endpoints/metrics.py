@@ -1,6 +1,6 @@
-"""The metrics of a worker, as Prometheus reads them (tournament/server/metrics_port.py serves them).
+"""The metrics of a worker in Prometheus' text format (tournament/server/metrics_port.py serves them).
 
-All of it is read when it is asked for. Nothing is counted for each frame, and for each tick only what is free.
+All values are read when Prometheus scrapes them. Nothing is counted per frame, and per tick only what costs nothing.
 """
 
 from collections.abc import Iterator
@@ -13,26 +13,29 @@ from prometheus_client.registry import Collector
 from clock.asgi import COUNTED_CODES, ServerStatus
 from clock.broadcast.fan_out import FanOut
 from clock.broadcast.relay import STATES, Relay
-from clock.broadcast.worker import this_worker
+from clock.broadcast.worker import current_worker
 from clock.contract import RATES
-from clock.endpoints.health import reasons_against
+from clock.endpoints.health import unready_reasons
 
-# CPU, memory, open files, start: from /proc, so on Linux alone.
+# CPU, memory, open files and start time. It reads /proc, so it works on Linux only.
 _PROCESS: Final = ProcessCollector(registry=None)
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST.encode()
 
+# The reason for dropping a message that is not a valid tick. The tick filter has the other reasons.
+INVALID: Final = "invalid"
+
 
 def metrics(status: ServerStatus) -> bytes:
-    """Return the metrics of this worker in Prometheus' text format. `status` is its server's."""
+    """Return the metrics of this worker. `status` is its server's."""
     registry = CollectorRegistry()
-    registry.register(Metrics(this_worker.relay, status, is_ready=not reasons_against(status)))
+    registry.register(Metrics(current_worker.relay, status, is_ready=not unready_reasons(status)))
     registry.register(_PROCESS)
     return generate_latest(registry)
 
 
 class Metrics(Collector):
-    """The figures of one worker and its server."""
+    """The metrics of one relay and one server."""
 
     def __init__(self, relay: Relay, status: ServerStatus, *, is_ready: bool) -> None:
         self._relay = relay
@@ -40,53 +43,57 @@ class Metrics(Collector):
         self._is_ready = is_ready
 
     def collect(self) -> Iterator[Metric]:
-        """Yield each with its present value."""
-        yield GaugeMetricFamily("clock_ready", "Whether /readyz says so.", value=self._is_ready)
+        """Yield each metric with its present value."""
+        yield GaugeMetricFamily("clock_ready", "Whether the worker is ready, as /readyz reports.", value=self._is_ready)
         yield from _of_relay(self._relay)
         yield from _of_fan_out(self._relay.fan_out)
         yield from _of_server(self._status)
 
 
 def _of_relay(relay: Relay) -> Iterator[Metric]:
-    state = GaugeMetricFamily("clock_relay_state", "What the relay does: 1 for its state.", labels=["state"])
+    state = GaugeMetricFamily("clock_relay_state", "1 for the present state of the relay.", labels=["state"])
     for name in STATES:
         state.add_metric([name], relay.state == name)
     yield state
     tick_filter = relay.tick_filter
-    yield CounterMetricFamily("clock_ticks_taken", "Ticks that were taken as the newest.", value=tick_filter.taken)
-    dropped = CounterMetricFamily("clock_ticks_dropped", "Messages that were not.", labels=["reason"])
-    for reason, count in (tick_filter.dropped | {"not a tick": relay.not_ticks}).items():
+    yield CounterMetricFamily("clock_ticks_taken", "Ticks accepted as the newest.", value=tick_filter.accepted)
+    dropped = CounterMetricFamily("clock_ticks_dropped", "Messages dropped, by reason.", labels=["reason"])
+    for reason, count in (tick_filter.dropped | {INVALID: relay.invalid}).items():
         dropped.add_metric([reason], count)
     yield dropped
     last, instant = tick_filter.last, relay.instant()
     if last is not None and instant is not None:
-        yield GaugeMetricFamily("clock_last_tick_age_seconds", "Since the last tick came.", value=instant.age / 1000)
-        yield GaugeMetricFamily("clock_last_tick_timestamp_seconds", "What it told.", value=last.at / 1000)
+        yield GaugeMetricFamily("clock_last_tick_age_seconds", "Age of the last tick.", value=instant.age / 1000)
+        yield GaugeMetricFamily("clock_last_tick_timestamp_seconds", "Time of the last tick.", value=last.at / 1000)
         if last.synchronised is not None:
-            yield GaugeMetricFamily("clock_synchronised", "Whether the ticker's clock is.", value=last.synchronised)
-        yield GaugeMetricFamily("clock_term", "Rises when another ticker takes over.", value=last.term)
-        yield GaugeMetricFamily("clock_step", "Rises when the ticker's wall clock was set.", value=last.step)
+            text = "Whether NTP or PTP disciplines the ticker's clock."
+            yield GaugeMetricFamily("clock_synchronised", text, value=last.synchronised)
+        yield GaugeMetricFamily("clock_term", "The term of the leader. It rises with each takeover.", value=last.term)
+        yield GaugeMetricFamily("clock_step", "How often the ticker's wall clock was set.", value=last.step)
 
 
 def _of_fan_out(fan_out: FanOut) -> Iterator[Metric]:
     counts, by_rate = fan_out.counts, fan_out.viewers_by_rate()
-    viewers = GaugeMetricFamily("clock_members", "Clients that get frames, by frames a second.", labels=["rate"])
+    viewers = GaugeMetricFamily("clock_members", "Viewers, by frames per second.", labels=["rate"])
     for rate in RATES:
         viewers.add_metric([str(rate)], by_rate.get(rate, 0))
     yield viewers
-    # Of the ticks taken, those that are no round gave way to a newer one before their turn.
-    yield CounterMetricFamily("clock_rounds", "Ticks that were written to the viewers.", value=counts.rounds)
-    yield CounterMetricFamily("clock_frames_due", "Frames that viewers were to get.", value=counts.due)
-    yield CounterMetricFamily("clock_frames_refused", "Of these, missed: no room in the socket.", value=counts.refused)
-    yield CounterMetricFamily("clock_frames_cut", "Taken in part; the rest followed.", value=counts.cut)
-    yield CounterMetricFamily("clock_frames_failed", "Lost: the connection was broken.", value=counts.failed)
+    # An accepted tick without a round was replaced by a newer one before its round could start.
+    yield CounterMetricFamily("clock_rounds", "Ticks written to the viewers.", value=counts.rounds)
+    yield CounterMetricFamily("clock_frames_due", "Frames due to viewers.", value=counts.due)
+    yield CounterMetricFamily("clock_frames_refused", "Due frames dropped: full socket.", value=counts.refused)
+    yield CounterMetricFamily("clock_frames_cut", "Due frames written in two parts.", value=counts.partial)
+    yield CounterMetricFamily("clock_frames_failed", "Due frames lost: broken connection.", value=counts.failed)
 
 
 def _of_server(status: ServerStatus) -> Iterator[Metric]:
-    yield GaugeMetricFamily("clock_draining", "Whether the worker was told to stop.", value=status.draining)
-    yield CounterMetricFamily("clock_websockets_opened", "WebSockets that were accepted.", value=status.opened)
-    closed = CounterMetricFamily("clock_websockets_closed", "Of these, closed, by close code.", labels=["code"])
+    yield GaugeMetricFamily("clock_draining", "Whether the worker is draining.", value=status.draining)
+    yield CounterMetricFamily("clock_websockets_opened", "WebSocket connections accepted.", value=status.opened)
+    closed = CounterMetricFamily(
+        "clock_websockets_closed", "WebSocket connections closed, by close code.", labels=["code"]
+    )
     for code in (*COUNTED_CODES, None):
         closed.add_metric(["other" if code is None else str(code)], status.closed[code])
     yield closed
-    yield CounterMetricFamily("clock_heartbeat_cut_off", "Of these, for an overdue pong.", value=status.cut_off)
+    text = "WebSocket connections closed because a pong was overdue."
+    yield CounterMetricFamily("clock_heartbeat_cut_off", text, value=status.cut_off)

@@ -1,4 +1,4 @@
-"""`/clock/now`: the time as JSON. A page asks again and again, and a thousand ask at once when a worker has died."""
+"""`/clock/now`: the time as JSON. Pages request it regularly, and a thousand at once after a worker has failed."""
 
 import json
 from http import HTTPStatus
@@ -6,31 +6,31 @@ from typing import Any
 
 from django.conf import settings
 
-from clock.broadcast.worker import this_worker
+from clock.broadcast.worker import current_worker
 from clock.contract import format_time
-from clock.endpoints.endpoint import Answer, page
+from clock.endpoints.endpoint import Response, endpoint
 from clock.page_version import HEADER, page_version
 
 
-@page
-def now(_scope: Any) -> Answer:
-    """Tell the time as the ticker tells it, whatever this worker's own clock says.
+@endpoint()
+def now(_scope: Any) -> Response:
+    """Return the time of the ticker's clock. The clock of this worker's host does not matter.
 
-    `at` is in milliseconds since the Unix epoch, with a fraction; `age` says how many milliseconds ago the last tick
-    came; `bound` is how far off the ticker's clock `at` may be, in milliseconds, or null where that is not known: it is
-    proved by round trips to Redis (see clock.redis.comparison). `synchronised` is whether something keeps the ticker's
-    clock right, or null where its host does not say. With no tick since the start, the answer is 503 and all of them
-    are null. A header names the version of the page.
+    `message` is the time as text. `at` is the time in milliseconds since the Unix epoch, with a fraction. `age` is the
+    age of the last tick in milliseconds. `bound` is the highest possible difference between `at` and the ticker's
+    clock, in milliseconds, or null if it is unknown; it is derived from round trips to Redis (clock.redis.comparison).
+    `synchronised` says whether NTP or PTP disciplines the ticker's clock, or is null if its host does not say. Before
+    the first tick the status is 503, and all of them are null. The header `Clock-Version` has the version of the page.
     """
-    told: dict[str, str | float | None] = dict.fromkeys(("message", "at", "age", "bound", "synchronised"))
+    content: dict[str, str | float | None] = dict.fromkeys(("message", "at", "age", "bound", "synchronised"))
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    instant = this_worker.relay.instant()
+    instant = current_worker.relay.instant()
     if instant is not None:
         status = HTTPStatus.OK
-        told["message"] = format_time(int(instant.at), settings.CLOCK_TIME_ZONE)
-        told["at"] = round(instant.at, 3)
-        told["age"] = round(instant.age, 3)
-        told["bound"] = None if instant.bound is None else round(instant.bound, 3)
-        told["synchronised"] = instant.synchronised
+        content["message"] = format_time(int(instant.at), settings.CLOCK_TIME_ZONE)
+        content["at"] = round(instant.at, 3)
+        content["age"] = round(instant.age, 3)
+        content["bound"] = None if instant.bound is None else round(instant.bound, 3)
+        content["synchronised"] = instant.synchronised
     version = (HEADER.lower().encode(), page_version().encode())
-    return Answer(status, json.dumps(told).encode(), headers=(version,))
+    return Response(status, json.dumps(content).encode(), headers=(version,))

@@ -1,4 +1,4 @@
-"""What answers which path."""
+"""The routers: which application serves which protocol and path."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -6,18 +6,18 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from clock.asgi import Application
-from clock.broadcast.worker import this_worker
-from clock.endpoints.access import has_one_host, is_allowed
+from clock.broadcast.worker import current_worker
+from clock.endpoints.access import has_valid_host_count, is_handshake_allowed
 
-# What stands for itself in a path, beside letters and digits: RFC 3986, section 3.3.
-_PLAIN: Final = "/-._~!$&'()*+,;=:@"
+# The characters of a path that need no percent-encoding, besides letters and digits: RFC 3986, section 3.3.
+_UNENCODED: Final = "/-._~!$&'()*+,;=:@"
 
 
 class ProtocolRouter:
-    """An ASGI application that hands a connection to the application of its protocol.
+    """An ASGI application that passes each connection to the application of its protocol.
 
-    Unlike that of Channels, it keeps no reference to the scope while a connection lasts: a viewer stays for weeks, and
-    what it said in its handshake need not.
+    Unlike the one of Channels, it keeps no reference to the scope during a connection. A viewer stays for weeks, and
+    the headers of its handshake take kilobytes.
     """
 
     def __init__(self, protocols: Mapping[str, Application]) -> None:
@@ -27,59 +27,59 @@ class ProtocolRouter:
         """Serve one connection.
 
         Raises:
-            ValueError: the protocol is unknown; ASGI has a server take that for "not supported".
+            ValueError: the protocol is unknown. The ASGI specification asks for an error in that case.
         """
-        protocol = self._protocols.get(scope["type"])
-        if protocol is None:
+        application = self._protocols.get(scope["type"])
+        if application is None:
             raise ValueError(f"no application for the protocol {scope['type']!r}")
-        served = protocol(scope, receive, send)
+        served = application(scope, receive, send)
         del scope
         await served
 
 
-class PageRouter:
-    """An ASGI application that hands a request to the application of its path, and all others to `otherwise`.
+class HttpRouter:
+    """An ASGI application that passes a request to the application of its path, or else to `otherwise`.
 
-    A path that was sent in another spelling than its own, such as `/%63lock/`, is answered with 404, and a request
-    without a Host, or with several, with 400.
+    A path with unnecessary percent-encoding, such as `/%63lock/`, gets 404. A request without a Host, or with several,
+    gets 400.
     """
 
-    def __init__(self, pages: Mapping[str, Application], otherwise: Application) -> None:
-        self._pages = pages
+    def __init__(self, applications: Mapping[str, Application], otherwise: Application) -> None:
+        self._applications = applications
         self._otherwise = otherwise
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request."""
-        this_worker.relay.start()
+        """Serve one request."""
+        current_worker.relay.start()
         path = _path(scope)
-        if not has_one_host(scope):
-            await _refuse(HTTPStatus.BAD_REQUEST, send)
+        if not has_valid_host_count(scope):
+            await _respond(HTTPStatus.BAD_REQUEST, send)
         elif path is None:
-            await _refuse(HTTPStatus.NOT_FOUND, send)
+            await _respond(HTTPStatus.NOT_FOUND, send)
         else:
-            await self._pages.get(path, self._otherwise)(scope, receive, send)
+            await self._applications.get(path, self._otherwise)(scope, receive, send)
 
 
-class StreamRouter:
-    """An ASGI application that hands a WebSocket to the application of its path.
+class WebSocketRouter:
+    """An ASGI application that passes a WebSocket handshake to the application of its path.
 
-    A stream is for the page's own origin and for the origins named in `CLOCK_ALLOWED_ORIGINS`. Others are refused, and
-    so are unknown paths, and those that were sent in another spelling: the server answers the handshake with 403.
+    Origins other than the page's own and those in `CLOCK_ALLOWED_ORIGINS` are refused. So are unknown paths and paths
+    with unnecessary percent-encoding. The server then answers the handshake with 403.
     """
 
-    def __init__(self, streams: Mapping[str, Application]) -> None:
-        self._streams = streams
+    def __init__(self, applications: Mapping[str, Application]) -> None:
+        self._applications = applications
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection, or refuse it."""
-        this_worker.relay.start()
-        stream = self._streams.get(_path(scope) or "")
-        if stream is None or not is_allowed(scope["headers"]):
+        current_worker.relay.start()
+        application = self._applications.get(_path(scope) or "")
+        if application is None or not is_handshake_allowed(scope["headers"]):
             await receive()
             await send({"type": "websocket.close"})
         else:
-            served = stream(scope, receive, send)
-            del scope  # as `ProtocolRouter`
+            served = application(scope, receive, send)
+            del scope  # as in `ProtocolRouter`
             await served
 
 
@@ -90,16 +90,18 @@ def path_below_root(scope: Any) -> str:
 
 
 def _path(scope: Any) -> str | None:
-    """Return the path below `--root-path`; None if a percent sign in it stands for what needs none.
+    """Return the path below `--root-path`, or None if it was sent with unnecessary percent-encoding.
 
-    A load balancer has its rules for a path as it is sent, and here it comes decoded. So one path has one spelling.
+    The rules of a load balancer see the path as it was sent, but the application sees it decoded. So that nobody can
+    bypass such a rule, each path has only one spelling.
     """
-    sent: bytes | None = scope.get("raw_path")  # not every server has it
-    if sent is not None and sent != quote(scope["path"], safe=_PLAIN).encode():
+    sent: bytes | None = scope.get("raw_path")  # optional in ASGI
+    if sent is not None and sent != quote(scope["path"], safe=_UNENCODED).encode():
         return None
     return path_below_root(scope)
 
 
-async def _refuse(status: HTTPStatus, send: Any) -> None:
+async def _respond(status: HTTPStatus, send: Any) -> None:
+    """Send a response without a body."""
     await send({"type": "http.response.start", "status": int(status), "headers": [(b"content-length", b"0")]})
     await send({"type": "http.response.body", "body": b""})

@@ -1,8 +1,8 @@
-"""The comparison of clocks: by how much the clock of Redis is ahead of one here, and how well that is known.
+"""The comparison of clocks: the offset between the clock of Redis and a local clock, and its margin of error.
 
-One-way delays prove nothing: a tick that came may have been under way for any time. A round trip does: what Redis said
-was true at some moment between question and answer. Ticker and worker each compare with the same Redis, and so with
-each other. All times are milliseconds.
+One-way delays prove nothing, because a tick can have been under way for any time. A round trip does: the time that
+Redis reports was true at some moment between request and reply. Ticker and worker each compare their clock with the
+same Redis, and so with each other. All times in this module are milliseconds unless their name says otherwise.
 """
 
 import asyncio
@@ -14,112 +14,117 @@ from typing import Any, Final, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from clock.contract import MAX_AT, MAX_OFFSET, MAX_SERVER_LENGTH
+from clock.contract import MAX_AT_MS, MAX_OFFSET_MS, MAX_SERVER_ID_LENGTH
 from clock.process.state_log import StateLog
 from clock.redis.outage import UNAVAILABLE, describe
 
 logger = logging.getLogger(__name__)
 
-# How far two clocks may drift apart: what NTP slews with crystals that are not bad. It widens what was learnt.
-DRIFT: Final = 200e-6
+# The highest relative drift between two clocks: what NTP slews with crystals of usual quality. It widens the margin.
+MAX_DRIFT: Final = 200e-6
 
-# Seconds between two comparisons; the first few follow at once.
-INTERVAL: Final = 1.0
-FIRST_FEW: Final = 5
+# The pause between two round trips. The first few follow each other quickly.
+INTERVAL_S: Final = 1.0
+FIRST_INTERVAL_S: Final = 0.01
+FIRST_COUNT: Final = 5
 
-# Seconds that an answer may take.
-PATIENCE: Final = 1.0
+# The longest wait for a reply.
+TIMEOUT_S: Final = 1.0
 
-# What is logged of it: the clocks can be compared, or not.
+# The states that are logged.
 COMPARED, NOT_COMPARED = "compared", "not compared"
 
 
-class NoComparison(Exception):
-    """Redis does not answer as it must for its clock to be compared; the text says what is wrong."""
+class ComparisonError(Exception):
+    """Redis sends no reply by which its clock can be compared. The text says what is wrong."""
 
 
 class Comparison(NamedTuple):
-    """Redis is `ahead` of a clock here, give or take `margin`. `server` says which Redis: its `run_id`."""
+    """The clock of Redis is `ahead` of a local clock, ± `margin`. `server` is the `run_id` of that Redis."""
 
     server: str
     ahead: float
     margin: float
 
 
-class Interval:
-    """Bounds of an offset between two clocks, which all that is learnt makes tighter and time makes wider.
+class OffsetInterval:
+    """The lowest and the highest possible offset between two clocks. Round trips narrow it, and time widens it.
 
     After Marzullo, "Maintaining the Time in a Distributed System" (1983): intervals are intersected, rather than the
-    best of them trusted. As all of them widen alike, the tightest bound from either side is all that need be kept.
+    best one selected. All intervals widen at the same rate, so it is enough to keep the tightest bound of each side.
     """
 
     def __init__(self) -> None:
-        self._low, self._high, self._as_of = float("-inf"), float("inf"), 0.0
+        self._low, self._high, self._updated_at = float("-inf"), float("inf"), 0.0
 
-    def learn(self, sent: float, received: float, told: float) -> None:
-        """Take in a round trip. If it contradicts what was known, a clock was set, and that is forgotten."""
-        if received < sent:  # the clock here was set meanwhile, so this proves nothing
+    def add_round_trip(self, sent: float, received: float, server_time: float) -> None:
+        """Narrow the interval. If the round trip contradicts it, a clock was set, and the interval starts anew."""
+        if received < sent:  # the local clock was set back meanwhile, so this round trip proves nothing
             return
         low, high = self._at(received)
-        new_low, new_high = told - received, told - sent + DRIFT * (received - sent)
+        new_low, new_high = server_time - received, server_time - sent + MAX_DRIFT * (received - sent)
         if new_low > high or new_high < low:
             low, high = new_low, new_high
-        self._low, self._high, self._as_of = max(low, new_low), min(high, new_high), received
+        self._low, self._high, self._updated_at = max(low, new_low), min(high, new_high), received
 
     def read(self, now: float) -> tuple[float, float]:
-        """Return the offset and its margin, which is infinite before the first round trip."""
+        """Return the offset and its margin. The margin is infinite before the first round trip."""
         low, high = self._at(now)
         return (low + high) / 2, (high - low) / 2
 
     def _at(self, now: float) -> tuple[float, float]:
-        drifted = DRIFT * max(0.0, now - self._as_of)
-        return self._low - drifted, self._high + drifted
+        drift = MAX_DRIFT * max(0.0, now - self._updated_at)
+        return self._low - drift, self._high + drift
 
 
-def bound(at: float, now: float, age: float, here: Comparison | None, there: Comparison | None) -> float | None:
-    """Return by how much `at` may differ from what the ticker's clock shows now; None where that is not known.
+def error_bound(
+    at: float, *, now_ms: float, age_ms: float, worker: Comparison | None, ticker: Comparison | None
+) -> float | None:
+    """Return the highest possible difference between `at` and the ticker's clock, or None if it is unknown.
 
-    `now` is by the clock that is compared `here`; `there` is the ticker's comparison, which is `age` old.
+    `now_ms` is the worker's clock, the one that `worker` compares. `ticker` is the ticker's comparison, which arrived
+    `age_ms` ago. The bound is the measured difference, plus both margins, plus the possible drift since then.
     """
-    if here is None or there is None or here.server != there.server:
+    if worker is None or ticker is None or worker.server != ticker.server:
         return None
-    shown_there = now + here.ahead - there.ahead
-    found = abs(shown_there - at) + here.margin + there.margin + DRIFT * age
-    return found if math.isfinite(found) else None
+    ticker_now = now_ms + worker.ahead - ticker.ahead
+    bound = abs(ticker_now - at) + worker.margin + ticker.margin + MAX_DRIFT * age_ms
+    return bound if math.isfinite(bound) else None
 
 
 class RedisClock:
-    """Compares a clock here with that of Redis, again and again."""
+    """Compares a local clock with the clock of Redis, once a second. `clock` reads the local one in milliseconds."""
 
     def __init__(self, connect: Callable[[], Redis], clock: Callable[[], float]) -> None:
         self._connect = connect
         self._clock = clock
         self._server = ""
-        self._interval = Interval()
+        self._interval = OffsetInterval()
         self._log = StateLog(logger)
 
-    def forget(self) -> None:
-        """Know nothing until the next comparison: the clock here was set."""
+    def reset(self) -> None:
+        """Forget the offset until the next round trip: the local clock was set."""
         self._server = ""
 
     def read(self) -> Comparison | None:
-        """Return what is known now, within what a tick can tell."""
+        """Return the present comparison, or None if it is unknown or out of the range that a tick can carry."""
         if not self._server:
             return None
         ahead, margin = self._interval.read(self._clock())
-        return Comparison(self._server, ahead, margin) if abs(ahead) <= MAX_OFFSET and margin <= MAX_OFFSET else None
+        is_valid = abs(ahead) <= MAX_OFFSET_MS and margin <= MAX_OFFSET_MS
+        return Comparison(self._server, ahead, margin) if is_valid else None
 
     async def run(self) -> None:
-        """Compare for ever."""
+        """Compare forever."""
         while True:
             try:
                 await self._connect_and_compare()
-            except (ResponseError, NoComparison) as error:
+            except (ResponseError, ComparisonError) as error:
                 reason = describe(error) if isinstance(error, ResponseError) else error
-                self._log.enter(NOT_COMPARED, logging.WARNING, f"the bound is unknown, still trying: {reason}")
-            except UNAVAILABLE as error:
-                logger.debug("the clock of Redis cannot be had: %s", describe(error))
-            await asyncio.sleep(INTERVAL)
+                self._log.enter(NOT_COMPARED, logging.WARNING, f"the error bound is unknown, retrying: {reason}")
+            except UNAVAILABLE as error:  # the relay or the ticker logs the outage
+                logger.debug("cannot read the clock of Redis: %s", describe(error))
+            await asyncio.sleep(INTERVAL_S)
 
     async def _connect_and_compare(self) -> None:
         redis = self._connect()
@@ -129,60 +134,60 @@ class RedisClock:
             await redis.connection_pool.aclose()
 
     async def _compare(self, redis: Redis) -> None:
-        server = _server_in(await _ask(redis.info, "server"))
-        compared = 0
+        server = _parse_info(await _request(redis.info, "server"))
+        count = 0
         while True:
             sent = self._clock()
-            reply = await _ask(redis.time)
+            reply = await _request(redis.time)
             received = self._clock()
-            told = _time_in(reply)
-            if server != self._server:  # another machine, perhaps
-                self._server, self._interval = server, Interval()
-            self._interval.learn(sent, received, told)
-            compared += 1
+            server_time = _parse_time(reply)
+            if server != self._server:  # after a failover it is the clock of another machine
+                self._server, self._interval = server, OffsetInterval()
+            self._interval.add_round_trip(sent, received, server_time)
+            count += 1
             if self._log.logged == NOT_COMPARED:
-                self._log.enter(COMPARED, logging.INFO, "the clocks can be compared again")
-            await asyncio.sleep(INTERVAL if compared >= FIRST_FEW else 0.01)
+                self._log.enter(COMPARED, logging.INFO, "the error bound is known again")
+            await asyncio.sleep(INTERVAL_S if count >= FIRST_COUNT else FIRST_INTERVAL_S)
 
 
-async def _ask(command: Callable[..., Any], *words: str) -> Any:
-    """Return an answer.
+async def _request(command: Callable[..., Any], *arguments: str) -> Any:
+    """Return the reply to a command.
 
     Raises:
-        RedisError, OSError: there is none.
-        NoComparison: redis-py cannot read it.
+        RedisError, OSError: Redis is unavailable or refuses the command.
+        ComparisonError: redis-py cannot parse the reply.
     """
     try:
-        async with asyncio.timeout(PATIENCE):
-            return await command(*words)
+        async with asyncio.timeout(TIMEOUT_S):
+            return await command(*arguments)
     except UNAVAILABLE:
         raise
     except Exception as error:
-        raise NoComparison(f"redis-py cannot read an answer of this Redis ({type(error).__name__})") from error
+        raise ComparisonError(f"redis-py cannot parse a reply of this Redis ({type(error).__name__})") from error
 
 
-def _server_in(info: Any) -> str:
-    """Return which server it is that answers INFO so: the `run_id`, which redis-py makes a number if it looks like one.
+def _parse_info(info: Any) -> str:
+    """Return the `run_id` in a reply to INFO. redis-py turns it into a number if it looks like one.
 
     Raises:
-        NoComparison: it does not say.
+        ComparisonError: there is none.
     """
     run_id = info.get("run_id") if isinstance(info, dict) else None
     if type(run_id) is int:
         run_id = str(run_id)
     if type(run_id) is not str or not run_id:
-        raise NoComparison("this Redis has no run_id in INFO server, by which one server is told from another")
-    return run_id[:MAX_SERVER_LENGTH]
+        raise ComparisonError("this Redis has no run_id in INFO server, which identifies a server")
+    return run_id[:MAX_SERVER_ID_LENGTH]
 
 
-def _time_in(reply: Any) -> float:
-    """Return the milliseconds that an answer to TIME tells.
+def _parse_time(reply: Any) -> float:
+    """Return the milliseconds since the Unix epoch in a reply to TIME.
 
     Raises:
-        NoComparison: it tells no valid time.
+        ComparisonError: the reply is not a valid time.
     """
     if isinstance(reply, tuple | list) and [type(number) for number in reply] == [int, int]:
         seconds, microseconds = reply
-        if 0 <= seconds <= MAX_AT // 1_000 and 0 <= microseconds < 1_000_000:  # noqa: PLR2004 - as many are a second
+        if 0 <= seconds <= MAX_AT_MS // 1_000 and 0 <= microseconds < 1_000_000:  # noqa: PLR2004 - microseconds per second
             return float(seconds * 1_000 + microseconds / 1_000)
-    raise NoComparison("this Redis answers TIME with what is no valid time")
+    raise ComparisonError("this Redis sends an invalid time in reply to TIME")

@@ -44,14 +44,14 @@ UNREADABLE_PAUSE: Final = 0.001
 FLAT_MAPS: Final = "clock.flat_maps"
 
 
-async def hear(layer: Any, group: str, take: Take, drop: Drop = lambda: None) -> None:
+async def subscribe(layer: Any, group: str, take: Take, drop: Drop = lambda: None) -> None:
     """Hand each message to a group of any channel layer to `take`, for ever, and call `drop` for what is none.
 
     Raises:
         RedisError, OSError: Redis is away. It can be tried again at once.
     """
     if isinstance(layer, TickLayer):
-        await layer.hear(group, take, drop)
+        await layer.subscribe(group, take, drop)
     try:
         channel = await layer.new_channel()
         await layer.group_add(group, channel)
@@ -107,7 +107,7 @@ class TickLayer(RedisPubSubChannelLayer):
     def __init__(self, *args: Any, serializer_format: str = FLAT_MAPS, **options: Any) -> None:
         super().__init__(*args, serializer_format=serializer_format, **options)
 
-    async def hear(self, group: str, take: Take, drop: Drop = lambda: None) -> None:
+    async def subscribe(self, group: str, take: Take, drop: Drop = lambda: None) -> None:
         """Hand each message to a group to `take`, from the event loop's own callback, until cancelled.
 
         It has a connection of its own for it. What is no message is dropped, and `drop` called.

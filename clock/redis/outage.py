@@ -1,4 +1,4 @@
-"""What ticker and relay make of a Redis that is away: which errors mean it, how to say so, and when to try again."""
+"""Outages of Redis: which errors mean one, how they are logged, and when to retry."""
 
 import logging
 import time
@@ -11,24 +11,25 @@ from clock.process.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
-# What a channel layer raises when Redis is away: refused, reset, timed out, loading, wrong password, too many clients.
+# The errors of a channel layer whose Redis is unavailable: connection refused or reset, timeout, loading, wrong
+# password, too many clients.
 UNAVAILABLE: Final = (RedisError, OSError)
 
-# Characters of what a server says that are logged.
-MAX_WORDS: Final = 200
+# Characters of a server's error message that are logged.
+MAX_ERROR_LENGTH: Final = 200
 
 
 def describe(error: Exception) -> str:
-    """Return an error in one line: its kind and its first line."""
-    words = str(error) or ("no answer in time" if isinstance(error, TimeoutError) else "no further word")
-    first_line = words[:MAX_WORDS].splitlines()[0]
+    """Return an error as one line: its type and the first line of its text."""
+    text = str(error) or ("timed out" if isinstance(error, TimeoutError) else "no details")
+    first_line = text[:MAX_ERROR_LENGTH].splitlines()[0]
     return f"{type(error).__name__}: {first_line}"
 
 
 class Outage:
-    """Whether Redis is away: logged when it goes and when it is back, and not between.
+    """Records whether Redis is available. It logs one line when an outage begins and one when it ends.
 
-    `since` is when it went, by `now` (seconds), or None while it is there.
+    `since` is when the outage began, by `now` (monotonic, in seconds), or None while Redis is available.
     """
 
     def __init__(self, backoff: Backoff, now: Callable[[], float] = time.monotonic) -> None:
@@ -38,19 +39,19 @@ class Outage:
         self._retry_at = 0.0
 
     def may_try(self) -> bool:
-        """Return whether it is time for an attempt."""
+        """Return whether the pause after the last failure is over."""
         return self.since is None or self.now() >= self._retry_at
 
     def record_failure(self, error: Exception) -> None:
-        """Know that an attempt has failed."""
+        """Record that an attempt failed."""
         if self.since is None:
-            logger.warning("Redis is away, still trying: %s", describe(error))
+            logger.warning("Redis is unavailable, retrying: %s", describe(error))
             self.since = self.now()
             self._backoff.reset()
         self._retry_at = self.now() + self._backoff.pause()
 
     def record_success(self) -> None:
-        """Know that an attempt has not."""
+        """Record that an attempt succeeded."""
         if self.since is not None:
-            logger.info("Redis is back after %.1f s", self.now() - self.since)
+            logger.info("Redis is available again after %.1f s", self.now() - self.since)
             self.since = None

@@ -16,8 +16,8 @@ from ticker.standby import Standby
 class FalseLease(Lease):
     """A lease that is always valid, with the term of the command line."""
 
-    async def take(self, heard_term: int) -> bool:  # noqa: ARG002 - the lease's own signature
-        """Take it without asking Redis."""
+    async def acquire(self, received_term: int) -> bool:  # noqa: ARG002 - the lease's own signature
+        """Acquire it without asking Redis."""
         self.term = int(sys.argv[1])
         return True
 
@@ -25,15 +25,15 @@ class FalseLease(Lease):
         """Return True."""
         return True
 
-    def is_due(self) -> bool:
-        """Return False, as there is nothing to extend."""
+    def is_renewal_due(self) -> bool:
+        """Return False, as there is nothing to renew."""
         return False
 
 
 class DeafStandby(Standby):
     """A standby that never subscribes."""
 
-    def listen(self) -> None:
+    def start(self) -> None:
         """Do nothing."""
 
 

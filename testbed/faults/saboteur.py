@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-from clock.broadcast.worker import this_worker
+from clock.broadcast.worker import current_worker
 from tournament.asgi import application as clock
 
 
@@ -26,7 +26,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         case ["fail"]:
             raise ZeroDivisionError
         case ["give-up"]:
-            this_worker.relay.supervisor.give_up("a test says so")
+            current_worker.relay.supervisor.give_up("a test says so")
         case ["tasks"]:
             names = [task.get_name() for task in asyncio.all_tasks()]
             answer = json.dumps({name: names.count(name) for name in names if not name.startswith("Task-")}).encode()

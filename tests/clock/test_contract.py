@@ -1,6 +1,7 @@
-"""The wire contract."""
+"""The wire contract: frames, messages, rates, and what is refused."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -10,9 +11,9 @@ from hypothesis import strategies as some
 
 from clock import contract
 from clock.contract import (
-    MAX_AT,
-    MAX_COUNT,
-    MIN_AT,
+    MAX_AT_MS,
+    MAX_COUNTER,
+    MIN_AT_MS,
     BrokenContract,
     IncompatibleVersion,
     Tick,
@@ -22,7 +23,7 @@ from clock.contract import (
 )
 from clock.redis.layer import read_flat_map
 
-# Messages as tickers have published them, and the ticks they are. They stay here for as long as such tickers may run.
+# Messages as earlier tickers published them, and the ticks they contain. Keep them as long as such tickers may run.
 FRAME = '{"message": "2026-11-22 12:48:00.12", "at": 1795351680120}'
 SERVER = "5f0c1d6e8b7a49302c1d5e6f7a8b9c0d1e2f3a4b"
 OF_VERSION_1 = [
@@ -36,7 +37,7 @@ OF_VERSION_1 = [
         b"\xa6margin\xcb?\xe0\x00\x00\x00\x00\x00\x00",
         Tick(1_795_351_680_120, FRAME, 3, 1, True, SERVER, -0.125, 0.5),
     ),
-    (  # with one
+    (  # with a version
         b"\x8a\xa4type\xaaclock.tick\xa1v\x01\xa2at\xcf\x00\x00\x01\xa2\x03L\x94x\xa5frame\xd9:"
         + FRAME.encode()
         + b"\xa4term\x03"
@@ -47,8 +48,8 @@ OF_VERSION_1 = [
 ]
 
 
-def test_the_frame() -> None:
-    """To the letter, as the README and the design give it."""
+def test_frame_format() -> None:
+    """It is exactly as documented."""
     assert (
         format_frame(1_795_351_680_120, ZoneInfo("UTC")) == '{"message": "2026-11-22 12:48:00.12", "at": 1795351680120}'
     )
@@ -63,8 +64,8 @@ def test_the_frame() -> None:
         ("Pacific/Kiritimati", "2026-11-23 02:48:00.12"),
     ],
 )
-def test_the_zone_shows_in_the_message_alone(zone: str, text: str) -> None:
-    """Its offset is the message read as UTC, less `at`."""
+def test_the_zone_affects_only_the_message(zone: str, text: str) -> None:
+    """Its UTC offset is the message, read as UTC, minus `at`."""
     frame = json.loads(format_frame(1_795_351_680_120, ZoneInfo(zone)))
     assert frame == {"message": text, "at": 1_795_351_680_120}
 
@@ -79,13 +80,13 @@ def test_the_zone_shows_in_the_message_alone(zone: str, text: str) -> None:
         (951_782_400_000, "2000-02-29 00:00:00.00"),
     ],
 )
-def test_the_text_is_exact(at: int, text: str) -> None:
-    """Hundredths are counted, not rounded."""
+def test_hundredths_are_truncated(at: int, text: str) -> None:
+    """Never rounded, also before 1970."""
     assert format_time(at, ZoneInfo("UTC")) == text
 
 
-def test_a_tick_goes_through_the_channel_layer_unchanged() -> None:
-    """What the ticker sends is what the relay reads."""
+def test_a_tick_survives_the_channel_layer() -> None:
+    """The relay reads the tick that the ticker sent."""
     tick = Tick(1_795_351_680_120, "frame", term=3, step=2, synchronised=False, server="a", ahead=1.5, margin=0.25)
     assert tick.message()["type"] == contract.MESSAGE_TYPE
     assert Tick.from_message(tick.message()) == tick
@@ -99,8 +100,8 @@ def test_a_tick_goes_through_the_channel_layer_unchanged() -> None:
         {"at": True},
         {"at": 1.5},
         {"at": 15},
-        {"at": MIN_AT - 10},
-        {"at": MAX_AT + 10},
+        {"at": MIN_AT_MS - 10},
+        {"at": MAX_AT_MS + 10},
         {"at": 10**17},
         {"at": 10**5000},
         {"frame": b"x"},
@@ -110,7 +111,7 @@ def test_a_tick_goes_through_the_channel_layer_unchanged() -> None:
         {"term": "1"},
         {"term": True},
         {"term": -1},
-        {"term": MAX_COUNT + 1},
+        {"term": MAX_COUNTER + 1},
         {"term": 2**64 - 1},
         {"server": None},
         {"server": "x" * 65},
@@ -126,7 +127,7 @@ def test_a_tick_goes_through_the_channel_layer_unchanged() -> None:
         {"margin": 10**400},
         {"step": []},
         {"step": -1},
-        {"step": MAX_COUNT + 1},
+        {"step": MAX_COUNTER + 1},
         {"synchronised": 1},
         {"synchronised": "yes"},
         {"v": 0},
@@ -137,16 +138,16 @@ def test_a_tick_goes_through_the_channel_layer_unchanged() -> None:
     ],
     ids=lambda change: f"{next(iter(change))}-{type(next(iter(change.values()))).__name__}",
 )
-def test_what_is_not_a_tick_is_refused(change: dict[str, object]) -> None:
-    """Whoever can reach Redis can publish to the group."""
+def test_an_invalid_field_is_refused(change: dict[str, object]) -> None:
+    """Every client of Redis can publish to the group."""
     message = Tick(10, "frame").message() | change
     with pytest.raises(BrokenContract, match="not a tick"):
         Tick.from_message(message)
 
 
 @pytest.mark.parametrize("name", ["at", "frame"])
-def test_two_fields_are_required(name: str) -> None:
-    """A time, and what browsers get."""
+def test_at_and_frame_are_required(name: str) -> None:
+    """Without them a message is not a tick."""
     message = Tick(10, "frame").message()
     del message[name]
     with pytest.raises(BrokenContract, match=f"{name} NoneType"):
@@ -158,13 +159,13 @@ def test_two_fields_are_required(name: str) -> None:
 
 @pytest.mark.parametrize(("data", "tick"), OF_VERSION_1, ids=["no version", "1"])
 def test_messages_of_older_tickers_are_read(data: bytes, tick: Tick) -> None:
-    """Byte by byte as they were published."""
+    """Byte for byte as they were published."""
     assert Tick.from_message(read_flat_map(data)) == tick
 
 
 @pytest.mark.parametrize("name", ["type", "v", *Tick._field_defaults])
-def test_an_optional_field_may_be_missing(name: str) -> None:
-    """It has its default then, and the others are what they are."""
+def test_other_fields_are_optional(name: str) -> None:
+    """A missing one has its default, and the others keep their values."""
     tick = Tick(10, "frame", 3, 2, synchronised=False, server="a", ahead=1.5, margin=0.25)
     message = tick.message()
     del message[name]
@@ -172,38 +173,38 @@ def test_an_optional_field_may_be_missing(name: str) -> None:
     assert Tick.from_message(message) == expected
 
 
-def test_the_least_message() -> None:
-    """A time and a frame."""
+def test_the_smallest_message() -> None:
+    """It has only the required fields."""
     assert Tick.from_message({"at": 10, "frame": "x"}) == Tick(10, "x")
 
 
 @pytest.mark.parametrize("change", [{"ahead": 1}, {"margin": 0}, {"ahead": -3, "margin": 2}])
-def test_whole_numbers_are_numbers(change: dict[str, int]) -> None:
-    """Another serializer writes 1.0 as 1."""
+def test_integers_are_valid_numbers(change: dict[str, int]) -> None:
+    """Some serializers write 1.0 as 1."""
     tick = Tick.from_message(Tick(10, "x").message() | change)
     assert tick == Tick(10, "x", ahead=change.get("ahead", 0), margin=change.get("margin", 0))
 
 
 def test_fields_of_a_later_ticker_are_ignored() -> None:
-    """Those of the same version."""
+    """If its version is the same."""
     assert Tick.from_message(Tick(10, "x").message() | {"leap": 37, "zone": None, b"raw": b"x"}) == Tick(10, "x")
 
 
 @pytest.mark.parametrize(
     "message", [Tick(10, "x").message() | {"v": 2}, {"v": 2}, {"v": 2, "at": "soon"}, {"v": 9_999, "at": 10}]
 )
-def test_a_later_version_is_told_apart(message: dict[str, object]) -> None:
-    """Whatever else is in there, for nobody here can know."""
+def test_a_later_version_has_its_own_error(message: dict[str, object]) -> None:
+    """Whatever else the message contains, because this program cannot know its meaning."""
     with pytest.raises(IncompatibleVersion, match=r"incompatible tick version \d+, this program reads 1") as caught:
         Tick.from_message(message)
     assert caught.value.version == message["v"]
 
 
-# --- Whoever can reach Redis can publish to the group ---
+# --- Hostile messages: every client of Redis can publish to the group ---
 
 
-def nested(depth: int, wrap: Any) -> Any:
-    """Return something that is wrapped so many times."""
+def nested(depth: int, wrap: Callable[[Any], Any]) -> Any:
+    """Return a value that is wrapped so many times."""
     inner: Any = 1
     for _ in range(depth):
         inner = wrap(inner)
@@ -229,59 +230,59 @@ def nested(depth: int, wrap: Any) -> Any:
     ],
     ids=lambda message: type(message).__name__,
 )
-def test_nothing_hostile_is_formatted(message: Any) -> None:
-    """Neither how deep it is nor how long it is can be seen in the error, which is the one that is expected."""
+def test_an_error_does_not_contain_the_message(message: Any) -> None:
+    """However deep or long a message is, the error is the documented one, and short."""
     with pytest.raises(BrokenContract) as caught:
         Tick.from_message(message)
     assert len(str(caught.value)) < 300
 
 
-text = some.text("a \0é\u0660\ud800", max_size=9)
+texts = some.text("a \0é\u0660\ud800", max_size=9)
 anything = some.recursive(
-    some.none() | some.booleans() | some.integers() | some.floats() | text | some.binary(max_size=9),
-    lambda inner: some.lists(inner, max_size=4) | some.dictionaries(text, inner, max_size=4),
+    some.none() | some.booleans() | some.integers() | some.floats() | texts | some.binary(max_size=9),
+    lambda inner: some.lists(inner, max_size=4) | some.dictionaries(texts, inner, max_size=4),
     max_leaves=9,
 )
-# The same on every machine, however busy.
-steadily = settings(
+# Deterministic on every machine, however busy.
+deterministic = settings(
     derandomize=True, database=None, deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
-@steadily
+@deterministic
 @given(changes=some.dictionaries(some.sampled_from([*Tick._fields, "v", "type", "x"]), anything, max_size=4))
-def test_whatever_is_taken_is_within_the_limits(changes: dict[str, Any]) -> None:
-    """And what is not within them raises nothing but what is expected."""
+def test_every_accepted_tick_is_within_the_limits(changes: dict[str, Any]) -> None:
+    """Everything else raises the documented error."""
     message = Tick(1_795_351_680_120, FRAME, 3, 1).message() | changes
     try:
         tick = Tick.from_message(message)
     except BrokenContract:
         return
-    assert MIN_AT <= tick.at <= MAX_AT
+    assert MIN_AT_MS <= tick.at <= MAX_AT_MS
     assert tick.at % 10 == 0
-    assert 0 <= tick.term <= MAX_COUNT
-    assert 0 <= tick.step <= MAX_COUNT
-    assert len(tick.wire()) <= 127
+    assert 0 <= tick.term <= MAX_COUNTER
+    assert 0 <= tick.step <= MAX_COUNTER
+    assert len(tick.to_wire()) <= 127
     format_time(tick.at, ZoneInfo("Pacific/Kiritimati"))
 
 
-@steadily
+@deterministic
 @given(anything)
-def test_whatever_else_is_refused(message: Any) -> None:
-    """By the one error."""
+def test_other_values_are_refused(message: Any) -> None:
+    """With the documented error."""
     with pytest.raises(BrokenContract):
         Tick.from_message(message)
 
 
-@pytest.mark.parametrize("at", [MIN_AT, MAX_AT])
-def test_every_valid_time_can_be_written(at: int) -> None:
-    """In every zone, and as a frame that is not too long."""
+@pytest.mark.parametrize("at", [MIN_AT_MS, MAX_AT_MS])
+def test_every_valid_time_can_be_formatted(at: int) -> None:
+    """In every zone, and no frame is too long."""
     for name in available_timezones():
         assert len(format_frame(at, ZoneInfo(name))) <= contract.MAX_FRAME_LENGTH
 
 
-def test_a_rate_is_one_of_the_contracts() -> None:
-    """Each is a whole number of ticks, and a second is a whole number of its periods."""
+def test_rates() -> None:
+    """Each period is a whole number of ticks, and a second is a whole number of periods."""
     for rate in contract.RATES:
         assert parse_rate(b"rate=%d" % rate) == rate
         assert 1000 % rate == 0
@@ -289,8 +290,8 @@ def test_a_rate_is_one_of_the_contracts() -> None:
 
 
 @pytest.mark.parametrize("query", [b"", b"theme=dark", b"rates=1", b"&&", b"\xff"])
-def test_without_a_rate_it_is_100(query: bytes) -> None:
-    """Other parameters are the page's business."""
+def test_the_default_rate_is_100(query: bytes) -> None:
+    """Other parameters are for the page, and ignored here."""
     assert parse_rate(query) == 100
 
 
@@ -313,8 +314,8 @@ def test_without_a_rate_it_is_100(query: bytes) -> None:
         b"rate",
     ],
 )
-def test_another_rate_is_refused_with_the_list(query: bytes) -> None:
-    """The error names what is accepted, and is short enough for a close frame."""
+def test_an_invalid_rate_is_refused_with_the_valid_ones(query: bytes) -> None:
+    """The error lists the valid rates, and is short enough for a close frame."""
     with pytest.raises(BrokenContract, match="100, 50, 25, 20, 10, 5, 2, 1") as caught:
         parse_rate(query)
     assert len(str(caught.value).encode()) <= 123  # RFC 6455, section 5.5.1

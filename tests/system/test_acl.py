@@ -57,7 +57,7 @@ def test_ticker_and_worker_need_no_more(server: Server, directory: Path) -> None
     with Ticker(urls[0], directory) as ticker, Worker(urls[1], directory) as worker:
         worker.wait_for_ticks()
         wait_until(lambda: bound_of(worker) is not None, "both have compared their clocks with that of Redis")
-        assert "Redis is away" not in ticker.output() + worker.output()
+        assert "Redis is unavailable" not in ticker.output() + worker.output()
 
 
 def test_the_ticker_may_publish_subscribe_and_hold_the_lease(server: Server) -> None:

@@ -18,8 +18,8 @@ from testbed.viewers import Viewer, close, connect, watch
 from tests.conftest import lines_of
 
 # Log lines of a worker.
-UNAVAILABLE = "Redis is away"
-FLOWING = "ticks are coming"
+UNAVAILABLE = "Redis is unavailable"
+FLOWING = "receiving ticks"
 
 
 def watch_and_subscribe(broker: Broker, viewers: list[Viewer], seconds: float) -> set[int]:

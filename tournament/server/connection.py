@@ -194,7 +194,7 @@ class Connection(WebSocketProtocol):
         """Take in a frame, or what has come of it. A message is refused by its first byte."""
         at_header = self.current_frame is None and self.data and not self.maxMessagePayloadSize
         if at_header and self.data[0] % 16 < FIRST_CONTROL_OPCODE:
-            self.refuse("a client sends nothing")
+            self.refuse("clients must not send messages")
         return not self._refused and bool(super().processData())
 
     def onFrameBegin(self) -> None:  # noqa: N802 - Autobahn's name

@@ -23,7 +23,7 @@ from servestatic.media_types import MediaTypes
 from servestatic.utils import parse_accept_encoding
 
 from clock.asgi import Application
-from clock.endpoints.access import ALLOW, refusal
+from clock.endpoints.access import ALLOW_HEADER, refusal_status
 from clock.endpoints.routers import path_below_root
 from tournament.static_files.build import HashedFiles, sources
 
@@ -110,8 +110,8 @@ def _media_type(name: str) -> bytes:
 
 def _answer(scope: Any, found: _Found | None) -> tuple[HTTPStatus, list[tuple[bytes, bytes]], bytes]:
     """Return the status, headers and body of the answer to one request."""
-    if refused := refusal(scope):
-        more = [ALLOW] if refused == HTTPStatus.METHOD_NOT_ALLOWED else []
+    if refused := refusal_status(scope):
+        more = [ALLOW_HEADER] if refused == HTTPStatus.METHOD_NOT_ALLOWED else []
         return refused, [*more, (b"content-length", b"0")], b""
     if found is None:
         return HTTPStatus.NOT_FOUND, [(b"cache-control", _NOT_KEPT), (b"content-length", b"0")], b""

@@ -1,4 +1,4 @@
-"""The consumer and who may reach it, through Channels' own communicator."""
+"""The consumer, the WebSocket router and the lifespan, through the test communicator of Channels."""
 
 import asyncio
 import weakref
@@ -15,27 +15,27 @@ from clock.asgi import DIRECT_WRITE
 from clock.broadcast.admission import Admission
 from clock.broadcast.consumer import ClockConsumer
 from clock.broadcast.relay import Relay
-from clock.broadcast.worker import this_worker
+from clock.broadcast.worker import current_worker
 from clock.contract import CLOSE_BROKEN_CONTRACT, CLOSE_FULL, GROUP, RATES, Tick
-from tests.conftest import Client, settle
+from tests.conftest import FakeViewer, settle
 from tournament.asgi import application
 
-OWN = [(b"host", b"localhost:8001"), (b"origin", b"http://localhost:8001")]
+OWN_ORIGIN = [(b"host", b"localhost:8001"), (b"origin", b"http://localhost:8001")]
 
 
 def client(path: str = "/ws/clock/", headers: list[tuple[bytes, bytes]] | None = None) -> WebsocketCommunicator:
-    """Return a client of the whole application; by default one from the page's own origin."""
-    return WebsocketCommunicator(application, path, headers=OWN if headers is None else headers)
+    """Return a client of the whole application. By default it comes from the page's own origin."""
+    return WebsocketCommunicator(application, path, headers=OWN_ORIGIN if headers is None else headers)
 
 
 async def tick(layer: InMemoryChannelLayer, at: int) -> None:
-    """Publish a tick and let it arrive."""
+    """Publish a tick, and let it arrive."""
     await layer.group_send(GROUP, Tick(at, f"frame {at}").message())
     await settle()
 
 
-async def test_a_client_gets_the_frames_verbatim(relay: Relay, layer: InMemoryChannelLayer) -> None:
-    """Accepted without a word, it gets each tick's frame as the ticker wrote it."""
+async def test_a_client_gets_the_unchanged_frames(relay: Relay, layer: InMemoryChannelLayer) -> None:
+    """It is accepted without a subprotocol, and gets each frame as the ticker wrote it."""
     viewer = client()
     assert await viewer.connect() == (True, None)
     await settle()
@@ -46,23 +46,25 @@ async def test_a_client_gets_the_frames_verbatim(relay: Relay, layer: InMemoryCh
 
 
 @pytest.mark.parametrize("rate", RATES)
-async def test_a_client_may_ask_for_fewer_frames(relay: Relay, layer: InMemoryChannelLayer, rate: int) -> None:
+async def test_a_client_can_request_a_lower_rate(relay: Relay, layer: InMemoryChannelLayer, rate: int) -> None:
     """In two seconds it gets the first tick of each of its periods."""
     viewer = client(f"/ws/clock/?theme=dark&rate={rate}")
     await viewer.connect()
     await settle()
-    got = []
+    frames = []
     for at in range(0, 2_000, 10):
         await tick(layer, at)
         if not viewer.output_queue.empty():
-            got.append(await viewer.receive_from())
-    assert got == [f"frame {at}" for at in range(0, 2_000, 1000 // rate)]
+            frames.append(await viewer.receive_from())
+    assert frames == [f"frame {at}" for at in range(0, 2_000, 1000 // rate)]
     await viewer.disconnect()
 
 
 @pytest.mark.parametrize("rate", ["0", "3", "1000", "ten", "", "010", "9" * 5_000])
-async def test_another_rate_is_told_what_is_accepted(relay: Relay, layer: InMemoryChannelLayer, rate: str) -> None:
-    """Accepted, so that the reason can be read, and closed at once; it never gets a frame."""
+async def test_an_invalid_rate_is_refused_with_the_valid_ones(
+    relay: Relay, layer: InMemoryChannelLayer, rate: str
+) -> None:
+    """The handshake is accepted, so that the client can read the reason. It never gets a frame."""
     viewer = client(f"/ws/clock/?rate={rate}")
     assert (await viewer.connect())[0]
     closing = await viewer.receive_output()
@@ -77,27 +79,27 @@ async def test_another_rate_is_told_what_is_accepted(relay: Relay, layer: InMemo
 @pytest.mark.parametrize(
     "message", [{"text_data": "hello"}, {"text_data": '{"type": "ping"}'}, {"bytes_data": b"\0\xff"}]
 )
-async def test_a_client_that_sends_is_closed(
+async def test_a_client_that_sends_a_message_is_disconnected(
     relay: Relay, layer: InMemoryChannelLayer, message: dict[str, Any]
 ) -> None:
-    """Whatever it sends; and nobody else notices."""
-    talker, other = client(), client()
-    await talker.connect()
+    """Whatever it sends. Other clients are not affected."""
+    sender, other = client(), client()
+    await sender.connect()
     await other.connect()
     await settle()
-    await talker.send_to(**message)
-    closing = await talker.receive_output()
+    await sender.send_to(**message)
+    closing = await sender.receive_output()
     assert closing["code"] == CLOSE_BROKEN_CONTRACT
-    assert closing["reason"] == "a client sends nothing"
+    assert closing["reason"] == "clients must not send messages"
     await tick(layer, 1_000)
     assert await other.receive_from() == "frame 1000"
-    assert await talker.receive_nothing(0.01)
-    await talker.disconnect()
+    assert await sender.receive_nothing(0.01)
+    await sender.disconnect()
     await other.disconnect()
 
 
-async def test_a_client_that_leaves_is_forgotten(relay: Relay) -> None:
-    """The relay keeps nothing of it."""
+async def test_a_disconnected_client_is_removed(relay: Relay) -> None:
+    """The fan-out keeps no reference to it."""
     viewer = client("/ws/clock/?rate=10")
     await viewer.connect()
     assert len(relay.fan_out) == 1
@@ -105,21 +107,21 @@ async def test_a_client_that_leaves_is_forgotten(relay: Relay) -> None:
     assert not len(relay.fan_out)
 
 
-async def closing(viewer: WebsocketCommunicator) -> tuple[int, str]:
-    """Connect, and return the code and reason of the close that follows."""
+async def connect_and_get_close(viewer: WebsocketCommunicator) -> tuple[int, str]:
+    """Connect, and return the code and the reason with which the server closes the connection."""
     assert (await viewer.connect())[0]
     message = await viewer.receive_output()
     return message["code"], message["reason"]
 
 
-async def test_a_worker_that_is_full(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next one is let in and told so; when one leaves, there is room again."""
-    monkeypatch.setattr(this_worker, "admission", Admission(2, 0))
+async def test_a_full_worker_refuses_viewers(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The close code and the reason say so. When a viewer leaves, there is room again."""
+    monkeypatch.setattr(current_worker, "admission", Admission(2, 0))
     viewers = [client() for _ in range(4)]
     for viewer in viewers[:2]:
         await viewer.connect()
     await settle()
-    assert await closing(viewers[2]) == (CLOSE_FULL, "this worker is full")
+    assert await connect_and_get_close(viewers[2]) == (CLOSE_FULL, "this worker is full")
     assert len(relay.fan_out) == 2
     await viewers[2].disconnect()
     await viewers[0].disconnect()
@@ -127,18 +129,18 @@ async def test_a_worker_that_is_full(relay: Relay, monkeypatch: pytest.MonkeyPat
     assert len(relay.fan_out) == 2
     for viewer in (viewers[1], viewers[3]):
         await viewer.disconnect()
-    assert not len(this_worker.admission)
+    assert not len(current_worker.admission)
 
 
 @pytest.mark.parametrize(
     ("proxies", "addresses", "admitted"),
     [
-        ([], [b"192.0.2.1", b"192.0.2.2"], 1),  # nobody is believed, and both come from the proxy
+        ([], [b"192.0.2.1", b"192.0.2.2"], 1),  # the header is ignored, and both come from the proxy
         (["10.0.0.0/8"], [b"192.0.2.1", b"192.0.2.2"], 2),
-        (["10.0.0.0/8"], [b"192.0.2.1", b"203.0.113.9, 192.0.2.1"], 1),  # the leftmost is what the client wrote
+        (["10.0.0.0/8"], [b"192.0.2.1", b"203.0.113.9, 192.0.2.1"], 1),  # the client wrote the leftmost entry
     ],
 )
-async def test_so_many_from_one_address(
+async def test_limit_per_address(
     relay: Relay,
     monkeypatch: pytest.MonkeyPatch,
     settings: Settings,
@@ -146,26 +148,26 @@ async def test_so_many_from_one_address(
     addresses: list[bytes],
     admitted: int,
 ) -> None:
-    """Which is the one that trusted proxies name."""
+    """The address is the one that the trusted proxies report."""
     settings.CLOCK_TRUSTED_PROXIES = [ip_network(proxy) for proxy in proxies]
-    monkeypatch.setattr(this_worker, "admission", Admission(0, 1))
-    viewers = [client(headers=[*OWN, (b"x-forwarded-for", address)]) for address in addresses]
+    monkeypatch.setattr(current_worker, "admission", Admission(0, 1))
+    viewers = [client(headers=[*OWN_ORIGIN, (b"x-forwarded-for", address)]) for address in addresses]
     for viewer in viewers:
         viewer.scope["client"] = ["10.0.0.1", 4711]
     await viewers[0].connect()
     if admitted == 2:
         await viewers[1].connect()
     else:
-        assert await closing(viewers[1]) == (CLOSE_FULL, "too many viewers from your address")
+        assert await connect_and_get_close(viewers[1]) == (CLOSE_FULL, "too many viewers from your address")
     await settle()
-    assert len(this_worker.admission) == len(relay.fan_out) == admitted
+    assert len(current_worker.admission) == len(relay.fan_out) == admitted
     for viewer in viewers:
         await viewer.disconnect()
-    assert not len(this_worker.admission)
+    assert not len(current_worker.admission)
 
 
-async def test_it_has_no_channel_of_its_own(relay: Relay, layer: InMemoryChannelLayer) -> None:
-    """A hundred clients cost the layer nothing, and its one channel is the relay's."""
+async def test_a_consumer_has_no_channel(relay: Relay, layer: InMemoryChannelLayer) -> None:
+    """With a hundred clients, the only channel of the layer is the relay's."""
     viewers = [client() for _ in range(100)]
     for viewer in viewers:
         await viewer.connect()
@@ -176,98 +178,98 @@ async def test_it_has_no_channel_of_its_own(relay: Relay, layer: InMemoryChannel
 
 
 async def serve(send: Callable[[dict[str, Any]], Awaitable[None]]) -> tuple[asyncio.Task[None], asyncio.Queue[Any]]:
-    """Serve one connection with a `send` of one's own; return the task and the queue of what the client does."""
-    this_worker.relay.start()
-    does: asyncio.Queue[Any] = asyncio.Queue()
-    does.put_nowait({"type": "websocket.connect"})
-    scope = {"type": "websocket", "path": "/ws/clock/", "query_string": b"", "headers": OWN}
-    task = asyncio.create_task(ClockConsumer.as_asgi()(scope, does.get, send))
+    """Serve one connection with this `send`. Return its task, and the queue of the client's events."""
+    current_worker.relay.start()
+    events: asyncio.Queue[Any] = asyncio.Queue()
+    events.put_nowait({"type": "websocket.connect"})
+    scope = {"type": "websocket", "path": "/ws/clock/", "query_string": b"", "headers": OWN_ORIGIN}
+    task = asyncio.ensure_future(ClockConsumer.as_asgi()(scope, events.get, send))
     await settle()
-    return task, does
+    return task, events
 
 
-async def test_a_client_that_is_slow_misses_frames(relay: Relay, layer: InMemoryChannelLayer) -> None:
-    """While the server is still at one frame, the next ones go by, and none is kept."""
+async def test_a_slow_client_misses_frames(relay: Relay, layer: InMemoryChannelLayer) -> None:
+    """While the server sends one frame, the next ones are dropped."""
     sent = []
-    room = asyncio.Event()
-    room.set()
+    can_send = asyncio.Event()
+    can_send.set()
 
     async def send(message: dict[str, Any]) -> None:
-        await room.wait()
+        await can_send.wait()
         sent.append(message.get("text"))
 
-    task, does = await serve(send)
-    room.clear()
+    task, events = await serve(send)
+    can_send.clear()
     for at in (1_000, 1_010, 1_020):
         await tick(layer, at)
-    room.set()
+    can_send.set()
     await settle()
     await tick(layer, 1_030)
     assert sent == [None, "frame 1000", "frame 1030"]
-    does.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    events.put_nowait({"type": "websocket.disconnect", "code": 1000})
     await task
 
 
-async def test_a_client_that_has_just_gone(relay: Relay, layer: InMemoryChannelLayer) -> None:
-    """What the server raises for it reaches nobody, and it gets no more."""
+async def test_an_error_while_sending_removes_the_client(relay: Relay, layer: InMemoryChannelLayer) -> None:
+    """Servers raise an error for a client that has just disconnected. Nothing more is sent, and nothing is logged."""
     calls = 0
 
     async def send(message: dict[str, Any]) -> None:
         nonlocal calls
         calls += 1
         if message["type"] == "websocket.send":
-            raise RuntimeError("gone")
+            raise RuntimeError("disconnected")
 
-    task, does = await serve(send)
+    task, events = await serve(send)
     for at in (1_000, 1_010, 1_020):
         await tick(layer, at)
-    assert calls == 2  # the accept, and the one that failed
-    does.put_nowait({"type": "websocket.disconnect", "code": 1006})
+    assert calls == 2  # the accept, and the frame that failed
+    events.put_nowait({"type": "websocket.disconnect", "code": 1006})
     await task
 
 
 class Scope(dict[str, Any]):
-    """A scope that can be watched."""
+    """A scope that can have weak references."""
 
 
-async def test_nothing_is_kept_of_a_handshake_and_nothing_is_taken_from_others(relay: Relay) -> None:
-    """Whoever stands around the application still has the scope as it was; when it lets go, it is gone."""
-    scope = Scope(type="websocket", path="/ws/clock/", query_string=b"", headers=OWN)
+async def test_the_scope_is_freed_and_not_changed(relay: Relay) -> None:
+    """The server keeps its scope unchanged. Once the server drops it, nothing refers to it."""
+    scope = Scope(type="websocket", path="/ws/clock/", query_string=b"", headers=OWN_ORIGIN)
     before = dict(scope)
-    does: asyncio.Queue[Any] = asyncio.Queue()
-    says: asyncio.Queue[Any] = asyncio.Queue()
-    does.put_nowait({"type": "websocket.connect"})
-    task = asyncio.create_task(application(scope, does.get, says.put))
+    events: asyncio.Queue[Any] = asyncio.Queue()
+    sent: asyncio.Queue[Any] = asyncio.Queue()
+    events.put_nowait({"type": "websocket.connect"})
+    task = asyncio.create_task(application(scope, events.get, sent.put))
     await settle()
-    assert says.get_nowait() == {"type": "websocket.accept"}
+    assert sent.get_nowait() == {"type": "websocket.accept"}
     assert scope == before
-    watched = weakref.ref(scope)
+    reference = weakref.ref(scope)
     del scope
-    assert watched() is None
-    does.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    assert reference() is None
+    events.put_nowait({"type": "websocket.disconnect", "code": 1000})
     await task
 
 
-async def test_the_servers_own_way_to_write(relay: Relay, layer: InMemoryChannelLayer) -> None:
-    """Where the server offers a viewer, frames go to it, ready for the wire, and none through `websocket.send`."""
-    member = Client()
+async def test_the_viewer_of_the_server_is_preferred(relay: Relay, layer: InMemoryChannelLayer) -> None:
+    """If the server offers a viewer, it gets the encoded frames, and `websocket.send` is not used."""
+    server_viewer = FakeViewer()
     viewer = client()
-    viewer.scope["extensions"] = {DIRECT_WRITE: {"viewer": member}}
+    viewer.scope["extensions"] = {DIRECT_WRITE: {"viewer": server_viewer}}
     await viewer.connect()
     await settle()
     await tick(layer, 1_000)
-    assert member.frames == [b"\x81\x0aframe 1000"]
+    assert server_viewer.frames == [b"\x81\x0aframe 1000"]
     assert await viewer.receive_nothing(0.01)
     await viewer.disconnect()
     await tick(layer, 1_010)
-    assert len(member.frames) == 1
+    assert len(server_viewer.frames) == 1
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/ws/", "/ws/clock", "/ws/clock/x", "/ws//clock/", "/clock/", "//ws/clock/", "/\u202e"]
 )
 async def test_an_unknown_path_is_refused(path: str) -> None:
-    """The handshake is answered with a refusal, and not with a traceback."""
+    """The handshake is refused, without a traceback."""
     accepted, _ = await client(path).connect()
     assert not accepted
 
@@ -278,17 +280,17 @@ async def test_an_unknown_path_is_refused(path: str) -> None:
         ("localhost:8001", "http://localhost:8001"),
         ("localhost", "http://localhost"),
         ("localhost", "https://localhost"),
-        ("localhost:443", "https://localhost"),  # a proxy that spells the port out
+        ("localhost:443", "https://localhost"),  # a proxy that adds the default port
         ("localhost", "http://localhost:80"),
         ("LOCALHOST:8001", "http://localhost:8001"),
         ("127.0.0.1:8001", "http://127.0.0.1:8001"),
         ("[::1]:8001", "http://[::1]:8001"),
-        ("localhost:8001", "https://board.example.org"),  # named in the setting
+        ("localhost:8001", "https://board.example.org"),  # in the setting
         ("localhost:8001", "HTTPS://BOARD.example.org"),
     ],
 )
-async def test_the_pages_own_origin_is_let_in(relay: Relay, settings: Settings, host: str, origin: str) -> None:
-    """Host and port of the Origin are those of the Host; or the origin is named in the setting."""
+async def test_the_own_origin_is_allowed(relay: Relay, settings: Settings, host: str, origin: str) -> None:
+    """The Origin has the host and port of the Host header, or it is in the setting."""
     settings.CLOCK_ALLOWED_ORIGINS = ["https://board.example.org"]
     viewer = client(headers=[(b"host", host.encode()), (b"origin", origin.encode())])
     assert (await viewer.connect())[0]
@@ -313,22 +315,22 @@ async def test_the_pages_own_origin_is_let_in(relay: Relay, settings: Settings, 
         [(b"host", b"localhost:8001"), (b"origin", b"http://[::1")],
         [(b"host", b"localhost:8001"), (b"origin", b"http://\xff\xfe:8001")],
         [(b"host", b"localhost:8001"), (b"origin", b"http://localhost:99999999999999999999")],
-        [(b"host", b"localhost:8001")],  # no browser: see the setting below
+        [(b"host", b"localhost:8001")],  # not a browser: see the setting below
         [(b"origin", b"http://localhost:8001")],
-        [(b"host", b"evil.example"), (b"origin", b"http://evil.example")],  # a rebound name
+        [(b"host", b"evil.example"), (b"origin", b"http://evil.example")],  # DNS rebinding
         [(b"host", b"localhost:8001"), (b"host", b"localhost:8001"), (b"origin", b"http://localhost:8001")],
-        [*OWN, (b"origin", b"http://localhost:8001")],
+        [*OWN_ORIGIN, (b"origin", b"http://localhost:8001")],
         [],
     ],
 )
-async def test_others_are_refused(headers: list[tuple[bytes, bytes]]) -> None:
-    """Another host, port or scheme, a broken origin, none at all, or a Host that is not ours."""
+async def test_other_origins_are_refused(headers: list[tuple[bytes, bytes]]) -> None:
+    """Another host, port or scheme, an invalid or missing Origin, or a Host that is not allowed."""
     accepted, _ = await client(headers=headers).connect()
     assert not accepted
 
 
-async def test_a_setting_admits_clients_without_an_origin(relay: Relay, settings: Settings) -> None:
-    """Programs send none. Their Host must still be allowed."""
+async def test_a_setting_allows_clients_without_an_origin(relay: Relay, settings: Settings) -> None:
+    """Programs send no Origin. Their Host must still be allowed."""
     settings.CLOCK_ALLOW_MISSING_ORIGIN = True
     viewer = client(headers=[(b"host", b"localhost")])
     assert (await viewer.connect())[0]
@@ -338,23 +340,23 @@ async def test_a_setting_admits_clients_without_an_origin(relay: Relay, settings
 
 
 async def test_under_a_path_prefix(relay: Relay) -> None:
-    """With `--root-path` the stream is found below it."""
+    """With `--root-path` the stream is below it."""
     viewer = client("/board/ws/clock/")
     viewer.scope["root_path"] = "/board"
     assert (await viewer.connect())[0]
     await viewer.disconnect()
 
 
-async def test_the_relay_lives_as_long_as_the_server(relay: Relay, layer: InMemoryChannelLayer) -> None:
-    """By ASGI's lifespan it starts before any client comes, and lets go of Redis in the end."""
-    says: asyncio.Queue[Any] = asyncio.Queue()
-    answers: asyncio.Queue[Any] = asyncio.Queue()
-    task = asyncio.create_task(application({"type": "lifespan"}, says.get, answers.put))
-    says.put_nowait({"type": "lifespan.startup"})
-    assert (await answers.get())["type"] == "lifespan.startup.complete"
+async def test_the_relay_starts_and_stops_with_the_server(relay: Relay, layer: InMemoryChannelLayer) -> None:
+    """By the ASGI lifespan. It is in the group before the first client connects, and leaves it at the end."""
+    events: asyncio.Queue[Any] = asyncio.Queue()
+    replies: asyncio.Queue[Any] = asyncio.Queue()
+    task = asyncio.create_task(application({"type": "lifespan"}, events.get, replies.put))
+    events.put_nowait({"type": "lifespan.startup"})
+    assert (await replies.get())["type"] == "lifespan.startup.complete"
     await settle()
     assert GROUP in layer.groups
-    says.put_nowait({"type": "lifespan.shutdown"})
-    assert (await answers.get())["type"] == "lifespan.shutdown.complete"
+    events.put_nowait({"type": "lifespan.shutdown"})
+    assert (await replies.get())["type"] == "lifespan.shutdown.complete"
     assert GROUP not in layer.groups
     await task

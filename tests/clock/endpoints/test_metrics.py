@@ -13,15 +13,15 @@ from clock.contract import Tick
 from clock.endpoints.metrics import metrics
 from testbed.processes import Broker, Ticker, Worker, wait_until
 from testbed.viewers import connect, watch
-from tests.conftest import Client
+from tests.conftest import FakeViewer
 from tests.tournament.server.test_metrics_port import scrape
 from tournament.up.broker import free_port
 
 Samples = dict[tuple[str, ...], float]
 
 
-def samples(text: str) -> Samples:
-    """Return each sample's value by its name and the values of its labels."""
+def parse(text: str) -> Samples:
+    """Return the value of each sample by its name and the values of its labels."""
     found = {}
     for family in text_string_to_metric_families(text):
         assert family.documentation
@@ -30,43 +30,43 @@ def samples(text: str) -> Samples:
     return found
 
 
-def ask(status: ServerStatus | None = None) -> Samples:
-    """Return what is told."""
-    return samples(metrics(status or ServerStatus()).decode())
+def read(status: ServerStatus | None = None) -> Samples:
+    """Return the metrics of this process."""
+    return parse(metrics(status or ServerStatus()).decode())
 
 
-async def test_before_the_first_tick(relay: Relay) -> None:
-    """What is not known is not there."""
-    told = ask()
-    assert told["clock_ready",] == 0
-    assert told["clock_ticks_taken_total",] == 0
-    assert ("clock_last_tick_age_seconds",) not in told
-    assert ("clock_term",) not in told
-    assert told["clock_draining",] == 0
+async def test_before_the_first_tick_unknown_values_are_absent(relay: Relay) -> None:
+    """A missing sample is better than a zero."""
+    samples = read()
+    assert samples["clock_ready",] == 0
+    assert samples["clock_ticks_taken_total",] == 0
+    assert ("clock_last_tick_age_seconds",) not in samples
+    assert ("clock_term",) not in samples
+    assert samples["clock_draining",] == 0
 
 
-async def test_the_ticks(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Taken, dropped and why, and what the last one said."""
+async def test_metrics_of_the_ticks(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accepted and dropped ticks with the reasons, and the content of the last tick."""
     now = 100.0
-    for clocked in (relay, relay.tick_filter):
-        monkeypatch.setattr(clocked, "_now", lambda: now)
-    relay._take_messages([Tick(at, "x", 7, 3, synchronised=False).message() for at in (1000, 1010, 1010, 1000)])
-    relay._take_messages(["what?", {}, None])
+    for owner in (relay, relay.tick_filter):
+        monkeypatch.setattr(owner, "_now", lambda: now)
+    relay._on_messages([Tick(at, "x", 7, 3, synchronised=False).message() for at in (1000, 1010, 1010, 1000)])
+    relay._on_messages(["what?", {}, None])
     now += 0.25
-    told = ask()
-    assert told["clock_ready",] == 1
-    assert told["clock_ticks_taken_total",] == 2
-    assert told["clock_ticks_dropped_total", "not above the last"] == 2
-    assert told["clock_ticks_dropped_total", "not a tick"] == 3
-    assert told["clock_last_tick_age_seconds",] == 0.25
-    assert told["clock_last_tick_timestamp_seconds",] == 1.01
-    assert (told["clock_term",], told["clock_step",], told["clock_synchronised",]) == (7, 3, 0)
-    assert told["clock_relay_state", "flowing"] == 1
-    assert told["clock_relay_state", "away"] == 0
+    samples = read()
+    assert samples["clock_ready",] == 1
+    assert samples["clock_ticks_taken_total",] == 2
+    dropped = {name[1]: count for name, count in samples.items() if name[0] == "clock_ticks_dropped_total"}
+    assert dropped == {"not_newer": 2, "old": 0, "invalid": 3}
+    assert samples["clock_last_tick_age_seconds",] == 0.25
+    assert samples["clock_last_tick_timestamp_seconds",] == 1.01
+    assert (samples["clock_term",], samples["clock_step",], samples["clock_synchronised",]) == (7, 3, 0)
+    states = {name[1]: value for name, value in samples.items() if name[0] == "clock_relay_state"}
+    assert states == {"waiting": 0, "flowing": 1, "silent": 0, "unavailable": 0}
 
 
-async def test_the_members(relay: Relay) -> None:
-    """By their rate, and what became of their frames."""
+async def test_metrics_of_the_viewers(relay: Relay) -> None:
+    """Viewers by rate, and what happened to their frames."""
 
     def refuse(_frame: bytes) -> int:
         raise BlockingIOError
@@ -74,78 +74,78 @@ async def test_the_members(relay: Relay) -> None:
     def fail(_frame: bytes) -> int:
         raise ConnectionResetError
 
-    writes = [None, refuse, fail, lambda _frame: 1]
-    for write in writes:
-        relay.fan_out.join(client := Client(), 100)
+    writers = [None, refuse, fail, lambda _frame: 1]
+    for write in writers:
+        relay.fan_out.join(viewer := FakeViewer(), 100)
         if write is not None:
-            client.write_by(write)
-    relay.fan_out.join(Client(), 1)
+            viewer.use_writer(write)
+    relay.fan_out.join(FakeViewer(), 1)
     for at in (1000, 1010):
         relay.fan_out.send(Tick(at, "x"))
-    told = ask()
-    assert [told["clock_members", rate] for rate in ("100", "50", "1")] == [4, 0, 1]
-    assert told["clock_rounds_total",] == 2
-    assert told["clock_frames_due_total",] == 9
-    assert told["clock_frames_refused_total",] == 2
-    assert told["clock_frames_cut_total",] == 2
-    assert told["clock_frames_failed_total",] == 2
+    samples = read()
+    assert [samples["clock_members", rate] for rate in ("100", "50", "1")] == [4, 0, 1]
+    assert samples["clock_rounds_total",] == 2
+    assert samples["clock_frames_due_total",] == 9
+    assert samples["clock_frames_refused_total",] == 2
+    assert samples["clock_frames_cut_total",] == 2
+    assert samples["clock_frames_failed_total",] == 2
 
 
-async def test_the_server(relay: Relay) -> None:
-    """What a client may send as a close code has no say in how many series there are."""
+async def test_metrics_of_the_server(relay: Relay) -> None:
+    """A client can send any close code, but that does not add time series."""
     status = ServerStatus()
     status.draining = True
     status.opened, status.cut_off = 9, 1
     for code in (1006, 4012, 4012, 3000, 3001, 4999):
         status.count_close(code)
-    told = ask(status)
-    assert told["clock_draining",] == 1
-    assert told["clock_ready",] == 0
-    assert told["clock_websockets_opened_total",] == 9
-    assert told["clock_heartbeat_cut_off_total",] == 1
-    closed = {name[1]: count for name, count in told.items() if name[0] == "clock_websockets_closed_total"}
+    samples = read(status)
+    assert samples["clock_draining",] == 1
+    assert samples["clock_ready",] == 0
+    assert samples["clock_websockets_opened_total",] == 9
+    assert samples["clock_heartbeat_cut_off_total",] == 1
+    closed = {name[1]: count for name, count in samples.items() if name[0] == "clock_websockets_closed_total"}
     assert {code: count for code, count in closed.items() if count} == {"1006": 1, "4012": 2, "other": 3}
 
 
-async def test_the_names_are_by_the_conventions(relay: Relay) -> None:
-    """Base units, `_total` for what only rises, and nothing without a prefix."""
-    relay.tick_filter.take(Tick(0, "x"))
-    for name, *_ in ask(ServerStatus()):
+async def test_names_follow_the_conventions_of_prometheus(relay: Relay) -> None:
+    """All names have a prefix and base units."""
+    relay.tick_filter.accept(Tick(0, "x"))
+    for name, *_ in read(ServerStatus()):
         assert re.fullmatch(r"(clock|process)_[a-z_]+", name)
         assert not re.search(r"_(ms|milliseconds|minutes|count)(_|$)", name)
 
 
 def test_a_real_worker(broker: Broker, ticker: Ticker, directory: Path) -> None:
-    """Viewers come, go in three ways, and are counted; and the figures of the process are there."""
+    """Viewers are counted when they connect, and when they disconnect in three ways. Process metrics are included."""
     port = free_port()
     with Worker(broker.url, directory, CLOCK_DRAIN_NOTICE="60", CLOCK_METRICS_PORT=str(port)) as worker:
         worker.wait_for_ticks()
 
-        def told() -> Samples:
+        def read() -> Samples:
             status, headers, text = scrape(port)
             assert status == 200
             assert headers["content-type"].startswith("text/plain; version=")
-            return samples(text)
+            return parse(text)
 
         viewers = [connect(worker.port, path) for path in ("/ws/clock/", "/ws/clock/?rate=10", "/ws/clock/?rate=3")]
         watch(viewers[:2], 0.5)
-        now = told()
-        assert now["clock_ready",] == 1
-        assert (now["clock_members", "100"], now["clock_members", "10"]) == (1, 1)
-        assert now["clock_ticks_taken_total",] >= now["clock_rounds_total",] > 30
-        assert now["clock_frames_due_total",] >= len(viewers[0].times) > 30
-        assert now["clock_last_tick_age_seconds",] < 1
-        assert now["clock_websockets_opened_total",] == 3
-        assert now["process_resident_memory_bytes",] > 1e6
+        samples = read()
+        assert samples["clock_ready",] == 1
+        assert (samples["clock_members", "100"], samples["clock_members", "10"]) == (1, 1)
+        assert samples["clock_ticks_taken_total",] >= samples["clock_rounds_total",] > 30
+        assert samples["clock_frames_due_total",] >= len(viewers[0].times) > 30
+        assert samples["clock_last_tick_age_seconds",] < 1
+        assert samples["clock_websockets_opened_total",] == 3
+        assert samples["process_resident_memory_bytes",] > 1e6
         viewers[0].socket.sendall(b"\x88\x82\0\0\0\0\x03\xe8")  # normal closure
-        viewers[1].socket.close()  # without a word
+        viewers[1].socket.close()  # without a close frame
         wait_until(
-            lambda: sum(value for key, value in told().items() if "closed_total" in key[0]) == 3, "all closed", 5
+            lambda: sum(value for key, value in read().items() if "closed_total" in key[0]) == 3, "all closed", 5
         )
-        now = told()
-        assert [now["clock_websockets_closed_total", code] for code in ("1000", "1006", "4008")] == [1, 1, 1]
+        samples = read()
+        assert [samples["clock_websockets_closed_total", code] for code in ("1000", "1006", "4008")] == [1, 1, 1]
         worker.signal(signal.SIGTERM)
-        wait_until(lambda: told()["clock_draining",] == 1, "it drains", 2)
+        wait_until(lambda: read()["clock_draining",] == 1, "the worker drains", 2)
         assert worker.get("/metrics")[0] == 404
         for viewer in viewers:
             viewer.socket.close()

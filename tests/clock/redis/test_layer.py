@@ -17,10 +17,10 @@ from redis.exceptions import ConnectionError, ResponseError
 
 from clock.broadcast.relay import Relay
 from clock.contract import GROUP, Tick
-from clock.redis.layer import MAX_MESSAGE, MAX_UNPARSED, Messages, TickLayer, hear, read_flat_map
+from clock.redis.layer import MAX_MESSAGE, MAX_UNPARSED, Messages, TickLayer, read_flat_map, subscribe
 from clock.redis.outage import UNAVAILABLE
 from testbed.processes import Broker
-from tests.conftest import Client
+from tests.conftest import FakeViewer
 from tournament.up.broker import free_port
 
 
@@ -53,17 +53,17 @@ async def make_layer(address: str) -> AsyncIterator[Callable[[str], Any]]:
 
 async def test_a_tick_goes_from_layer_to_layer(make_layer: Callable[[str], Any]) -> None:
     """What one process sends to the group, the relay of another writes to its members."""
-    relay, member = Relay(lambda: receiving), Client()
+    relay, member = Relay(lambda: receiving), FakeViewer()
     sending, receiving = make_layer("clock"), make_layer("clock")
     relay.fan_out.join(member, 100)
     relay.start()
     async with asyncio.timeout(10):
         at = 1_000
-        while not member.got:  # until the relay is in the group, a tick goes nowhere
+        while not member.texts:  # until the relay is in the group, a tick goes nowhere
             at += 10
             await sending.group_send(GROUP, Tick(at, f"frame {at}").message())
             await asyncio.sleep(0.02)
-        assert member.got[0].startswith("frame ")
+        assert member.texts[0].startswith("frame ")
     await relay.stop()
 
 
@@ -103,7 +103,7 @@ async def test_what_waits_for_redis_can_be_cancelled(make_layer: Callable[[str],
 
 async def heard(layer: TickLayer, publish: Callable[[], Any], got: list[Any]) -> asyncio.Task[None]:
     """Return a task that hears the group, and has."""
-    task = asyncio.create_task(layer.hear(GROUP, got.extend))
+    task = asyncio.create_task(layer.subscribe(GROUP, got.extend))
     async with asyncio.timeout(10):
         while not got:
             await publish()
@@ -166,7 +166,7 @@ async def test_what_is_no_message_is_counted(directory: Path, caplog: pytest.Log
     got, dropped = list[Any](), list[None]()
     with Broker(directory) as broker:
         layer = (TickLayer if own else RedisPubSubChannelLayer)(prefix="clock", hosts=[broker.url])
-        task = asyncio.create_task(hear(layer, GROUP, got.extend, lambda: dropped.append(None)))
+        task = asyncio.create_task(subscribe(layer, GROUP, got.extend, lambda: dropped.append(None)))
         async with Redis.from_url(broker.url) as redis, asyncio.timeout(20):
             while not got:
                 await layer.group_send(GROUP, {"number": 0})
@@ -231,7 +231,7 @@ async def test_a_subscription_that_is_refused(directory: Path) -> None:
         layer = TickLayer(prefix="clock", hosts=[address])
         with pytest.raises(UNAVAILABLE, match="NOPERM"):
             async with asyncio.timeout(10):
-                await layer.hear(GROUP, list)
+                await layer.subscribe(GROUP, list)
 
 
 async def test_nothing_is_left_when_it_is_cancelled(directory: Path) -> None:

@@ -121,7 +121,7 @@ async def test_dead_and_silent_sentinels_are_passed_over(
         async with asyncio.timeout(1):  # as long as a ticker waits
             await layer.group_send(GROUP, {})
         assert time.monotonic() - began > 0.08  # the silent one was asked
-        hearing = asyncio.create_task(layer.hear(GROUP, got.extend))
+        hearing = asyncio.create_task(layer.subscribe(GROUP, got.extend))
         async with asyncio.timeout(5):
             while not got:
                 await layer.group_send(GROUP, {"number": 1})
@@ -191,8 +191,8 @@ def test_with_passwords_and_tls_all_the_way(directory: Path) -> None:
             # What goes wrong is said, and the passwords are not.
             sentinel.kill()
             master.kill()
-            ticker.wait_for_output("Redis is away")
-            worker.wait_for_output("Redis is away")
+            ticker.wait_for_output("Redis is unavailable")
+            worker.wait_for_output("Redis is unavailable")
             assert not re.search("sesame|poppy", ticker.output() + worker.output())
 
 

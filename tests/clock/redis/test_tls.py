@@ -50,7 +50,7 @@ async def test_a_tick_is_sent_and_heard(
     url, got = f"rediss://{server.address}", list[Any]()
     sending, hearing = (make_layer(url, str(certificate.certificate)) for _ in range(2))
     await sending.group_send(GROUP, {"number": 0})
-    task = asyncio.create_task(hearing.hear(GROUP, got.extend))
+    task = asyncio.create_task(hearing.subscribe(GROUP, got.extend))
     async with asyncio.timeout(10):
         while not got:
             await sending.group_send(GROUP, {"number": 1})
@@ -79,7 +79,7 @@ async def test_a_certificate_that_is_not_right_is_refused(
         with pytest.raises(UNAVAILABLE, match="certificate verify failed"):
             await layer.group_send(GROUP, {})
         with pytest.raises(UNAVAILABLE, match="certificate verify failed"):
-            await layer.hear(GROUP, list)
+            await layer.subscribe(GROUP, list)
 
 
 async def test_a_server_that_asks_for_the_clients_certificate(

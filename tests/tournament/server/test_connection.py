@@ -311,7 +311,7 @@ def test_an_application_that_does_not_make_up_its_mind(line: Line) -> None:
 
 # --- What a client may not send ---
 
-REFUSED = b"\x88\x18\x0f\xa8a client sends nothing"
+REFUSED = b"\x88\x20\x0f\xa8clients must not send messages"
 TOO_MANY = b"\x88\x19\x0f\xa8too many control frames"
 
 
