@@ -54,7 +54,7 @@ format: .venv/.ready  ## Format the code
 faults: tools-faults  ## Break each part of a running clock and check that it recovers (10 minutes; FAULTS=--readme updates the docs)
 	$(run) -m tests.faults $(FAULTS)
 
-endurance: tools-faults  ## Run a clock under load for MINUTES=20 and check that memory and counts do not grow
+endurance: .venv/.ready  ## Run a clock under load for MINUTES=20 and check that memory and counts do not grow
 	$(run) -m tests.endurance --minutes $(MINUTES)
 
 bench: .venv/.ready  ## Measure the worker against a bare loop and other servers, and update the documents (13 minutes)
