@@ -1,6 +1,7 @@
 """The structure of the code: which folder may import which, and how many modules a folder may hold."""
 
 import ast
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -128,6 +129,13 @@ def test_folders_are_small() -> None:
     for name in modules():
         counts[folder_of(name)] = counts.get(folder_of(name), 0) + 1
     assert {folder: count for folder, count in counts.items() if count > MAX_MODULES} == {}
+
+
+def test_every_folder_of_tests_is_run() -> None:
+    """`make test` runs all folders, except those that have a target of their own."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    folders = {f"tests/{path.relative_to(ROOT / 'tests').parts[0]}" for path in (ROOT / "tests").rglob("test_*.py")}
+    assert {*settings["testpaths"]} == folders - {"tests/compose", "tests/faults"}
 
 
 def test_the_tests_mirror_the_code() -> None:

@@ -153,7 +153,7 @@ def test_ticker_and_workers_recover_when_redis_does(clock: Clock, directory: Pat
         assert rises(viewer.times)
         close([viewer])
         worker.wait_for_output(FLOWING, times=flowing + 1)
-        # The ticker: Redis unavailable, available, and that the lease was lost: acquired again, or after it had expired.
+        # The ticker: Redis unavailable, available, and what it did about the lost lease: one line or two.
         wait_until(lambda: len(lines_of(ticker)[logged[0] :]) >= 3, "the ticker has logged its recovery")
         assert len(lines_of(ticker)[logged[0] :]) <= 4, ticker.output()
         assert ticker.output().count(UNAVAILABLE) == 1
