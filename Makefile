@@ -34,7 +34,7 @@ tools-%: .venv/.ready
 	@$(run) -m testbed.tools $*
 
 test: tools-test  ## Run the tests, in PROCESSES=2 processes (3 minutes; TESTS=path for some of them; INSTALL=no)
-	$(run) -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -p testbed.scheduling $(TESTS)
+	$(run) -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -p tests.scheduling $(TESTS)
 
 soak: tools-soak  ## Run the tests that need a minute of real time each (6 minutes)
 	$(run) -m pytest -m soak $(TESTS)
