@@ -68,7 +68,7 @@ def watched(directory: Path) -> Iterator[Watched]:
 def test_ticks_flow_within_5_s_of_a_failover(watched: Watched, directory: Path, how: signal.Signals) -> None:
     """When the master dies, or hangs with its connections open, viewers keep their sockets, and `at` goes on rising."""
     settings = watched.settings
-    with Ticker(NOBODY, directory, **settings), Worker(NOBODY, directory, plain=False, **settings) as worker:
+    with Ticker(NOBODY, directory, **settings), Worker(NOBODY, directory, **settings) as worker:
         worker.wait_for_ticks()
         (viewer,) = viewers = [connect(worker.port)]
         watch(viewers, 0.5)
@@ -192,9 +192,9 @@ def test_sentinel_with_passwords_and_tls(directory: Path) -> None:
             "REDIS_SENTINEL_PASSWORD": "poppy",
         }
         url = "rediss://clock:sesame@nowhere.invalid/1"
-        with Ticker(url, directory, **settings) as ticker, Worker(url, directory, plain=False, **settings) as worker:
+        with Ticker(url, directory, **settings) as ticker, Worker(url, directory, **settings) as worker:
             worker.wait_for_ticks()
-            with master.client(ssl=True, ssl_ca_certs=str(certificate.certificate)) as client:
+            with master.client(ca_file=certificate.certificate) as client:
                 ours = [one for one in client.client_list() if one["user"] == "clock"]
             assert {one["db"] for one in ours} == {"1"}
             sentinel.kill()

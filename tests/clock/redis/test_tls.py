@@ -63,7 +63,7 @@ async def test_a_tick_is_sent_and_received(
 def test_ticker_and_worker_over_tls(server: Server, certificate: Certificate, directory: Path) -> None:
     """The programs work over TLS, each on its own event loop."""
     url, settings = f"rediss://{server.address}/3", {"REDIS_CA_FILE": str(certificate.certificate)}
-    with Ticker(url, directory, **settings), Worker(url, directory, plain=False, **settings) as worker:
+    with Ticker(url, directory, **settings), Worker(url, directory, **settings) as worker:
         worker.wait_for_ticks()
 
 

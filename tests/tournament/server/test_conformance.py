@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from testbed.processes import Program, takes_connections, wait_until
+from testbed.processes import Program, accepts_connections, wait_until
 from tournament.up.broker import free_port
 
 # The largest message of all cases, in 9.1.6 and 9.2.6. A worker of the clock accepts no messages.
@@ -71,7 +71,7 @@ class Server(Program):
     def start(self) -> None:
         """Start it and wait until it accepts connections."""
         super().start()
-        wait_until(lambda: not self.running or takes_connections(self.port), "the server accepts connections")
+        wait_until(lambda: not self.running or accepts_connections(self.port), "the server accepts connections")
         assert self.running, self.output()
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from testbed.accounting import open_files
+from testbed.attacks.stages import client_hello
 from testbed.processes import Broker, Ticker, Worker, wait_until
 from testbed.redis_servers import Certificate
-from testbed.viewers import PING, shake_hands
-from tests.faults.aborted import client_hello
-from tests.faults.proc import open_files
+from testbed.viewers import PING, handshake, upgrade_request
 from tournament.server.adapter.direct_socket import UNSENT_LIMIT_BYTES
 from tournament.up.broker import free_port
 
@@ -33,7 +33,7 @@ class TlsWorker(Worker):
     """A worker that also listens for TLS."""
 
     def __init__(self, redis_url: str, directory: Path, **environment: str) -> None:
-        super().__init__(redis_url, directory, plain=False, **environment)
+        super().__init__(redis_url, directory, **environment)
         self.tls_port = free_port()
         own = Certificate(directory, "resets")
         self.certificate = own.certificate
@@ -55,19 +55,6 @@ def victim(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[TlsWorke
 def request(worker: Worker, path: str, *headers: str) -> bytes:
     """Return a complete request."""
     return "\r\n".join((f"GET {path} HTTP/1.1", f"Host: {worker.host}", *headers, "", "")).encode()
-
-
-def handshake(worker: Worker) -> bytes:
-    """Return a WebSocket handshake."""
-    return request(
-        worker,
-        "/ws/clock/",
-        f"Origin: http://{worker.host}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        "Sec-WebSocket-Version: 13",
-    )
 
 
 def reset(port: int, data: bytes) -> None:
@@ -101,7 +88,7 @@ def test_a_reset_before_the_worker_reads_frees_the_descriptor(victim: TlsWorker,
         "TLS hello": client_hello(),
         "TLS hello to HTTP": client_hello(),
         "page": request(victim, "/clock/"),
-        "WebSocket handshake": handshake(victim),
+        "WebSocket handshake": upgrade_request(victim.port),
     }[kind]
     tls = kind == "TLS hello"
     port = victim.tls_port if tls else victim.port
@@ -141,7 +128,7 @@ def test_a_client_that_does_not_close_tls_is_disconnected(victim: TlsWorker) -> 
         socket.create_connection(("127.0.0.1", victim.tls_port), timeout=5) as client,
         context.wrap_socket(client, server_hostname="127.0.0.1") as encrypted,
     ):
-        shake_hands(encrypted, victim.tls_port, "/ws/clock/")
+        handshake(encrypted, victim.tls_port, "/ws/clock/")
         encrypted.sendall(CLOSE)
         wait_until(lambda: open_files(victim.pid) <= before, "the descriptor is free", CLOSE_DEADLINE_S)
 
@@ -153,7 +140,7 @@ def test_a_client_that_does_not_read_the_answer_is_disconnected(victim: TlsWorke
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(5)
         client.connect(("127.0.0.1", victim.port))
-        shake_hands(client, victim.port, "/ws/clock/")
+        handshake(client, victim.port, "/ws/clock/")
         ping = bytes((PING, 0xFD, 0, 0, 0, 0)) + bytes(125)
         for _ in range(3 * UNSENT_LIMIT_BYTES // len(ping)):
             client.sendall(ping)

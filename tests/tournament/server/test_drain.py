@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from clock.contract import CLOSE_GOING_AWAY
-from testbed.processes import Broker, Ticker, Worker, takes_connections, wait_until
+from testbed.processes import Broker, Ticker, Worker, accepts_connections, wait_until
 from testbed.viewers import connect as connect_viewer
 from tournament.server.drain import CHECK_INTERVAL_S, HURRIED_SPREAD_S, STRAGGLER_TIMEOUT_S, Drain
 from tournament.server.server import Server
@@ -192,7 +192,7 @@ def test_a_drain_sends_viewers_away_one_by_one(broker: Broker, ticker: Ticker, d
     """
     metrics_port = free_port()
     settings = {"CLOCK_DRAIN_NOTICE": "2", "CLOCK_DRAIN_SPREAD": "1", "CLOCK_METRICS_PORT": str(metrics_port)}
-    with Worker(broker.url, directory, plain=False, **settings) as worker:
+    with Worker(broker.url, directory, **settings) as worker:
         worker.wait_for_ticks()
         assert worker.get("/readyz") == (200, '{"ready": true, "reasons": []}')
         leavers = [Leaver(worker) for _ in range(20)]
@@ -203,7 +203,7 @@ def test_a_drain_sends_viewers_away_one_by_one(broker: Broker, ticker: Ticker, d
         assert worker.get("/healthz")[0] == 200
         assert worker.get("/clock/now")[0] == 200
         leavers.append(Leaver(worker))  # sent by a load balancer that has not noticed yet
-        wait_until(lambda: not takes_connections(worker.port), "it accepts no connections", 10)
+        wait_until(lambda: not accepts_connections(worker.port), "it accepts no connections", 10)
         assert time.monotonic() - start >= 2
         with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=5) as metrics:
             assert "clock_draining 1.0" in metrics.read().decode()
@@ -216,7 +216,7 @@ def test_a_drain_sends_viewers_away_one_by_one(broker: Broker, ticker: Ticker, d
         assert 0.7 < closed[-1] - closed[0] < 3
         assert len({int(at * 10) for at in closed}) >= 5, "spread, and not in one or two groups"
         assert all(leaver.closed_at - leaver.received[-1] < 1 for leaver in leavers), "ticks to the end"
-        assert not takes_connections(metrics_port)
+        assert not accepts_connections(metrics_port)
         assert "Traceback" not in worker.output()
         assert worker.output().count("draining") == 1
 

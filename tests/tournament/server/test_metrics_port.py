@@ -33,7 +33,7 @@ def port() -> int:
 def watched(broker: Broker, ticker: Ticker, directory: Path, port: int) -> Iterator[Worker]:
     """A worker with metrics."""
     times = {"CLOCK_REQUEST_TIMEOUT": "1", "CLOCK_DRAIN_NOTICE": "0", "CLOCK_DRAIN_SPREAD": "0"}
-    with Worker(broker.url, directory, plain=False, CLOCK_METRICS_PORT=str(port), **times) as worker:
+    with Worker(broker.url, directory, CLOCK_METRICS_PORT=str(port), **times) as worker:
         worker.wait_for_ticks()
         yield worker
         assert worker.stop() == 0

@@ -21,10 +21,10 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from clock.contract import CLOSE_BROKEN_CONTRACT
-from testbed.processes import ROOT, Broker, Ticker, Worker, takes_connections, wait_until
+from testbed.accounting import open_files
+from testbed.processes import ROOT, Broker, PlainWorker, Ticker, Worker, accepts_connections, wait_until
 from testbed.viewers import Viewer, watch
 from testbed.viewers import connect as connect_viewer
-from tests.faults.proc import open_files
 from tournament.server import command_line
 from tournament.server.server import BACKLOG, with_backlog
 from tournament.up.broker import free_port
@@ -290,14 +290,14 @@ def test_plain_daphne_serves_the_clock_too(broker: Broker, ticker: Ticker, direc
     """Under `daphne` the relay starts with the first request, the frames are the same, and there are no metrics."""
     assert ticker.running
     port = free_port()
-    with Worker(broker.url, directory, plain=True, CLOCK_METRICS_PORT=str(port)) as worker:
+    with PlainWorker(broker.url, directory, CLOCK_METRICS_PORT=str(port)) as worker:
         worker.wait_for_ticks()
         client = connect_viewer(worker.port)
         wait_until(partial(receives_frames, client), "frames arrive", 5)
         client.socket.close()
         assert worker.get("/static/clock/clock.js")[0] == 200
         assert worker.get("/metrics")[0] == 404
-        assert not takes_connections(port)
+        assert not accepts_connections(port)
         assert worker.stop() == 0
         assert "Traceback" not in worker.output()
 
