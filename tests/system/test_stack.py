@@ -122,7 +122,7 @@ def test_the_broker_is_killed_and_comes_back(directory: Path) -> None:
         ticker.wait_for_output("Redis is available again")
         worker.wait_for_output("receiving ticks", times=2)
         assert len(lines_of(ticker)) == 4, ticker.output()
-        assert len(worker.output().splitlines()) == 5, worker.output()  # listening; waiting, coming; away, coming
+        assert len(lines_of(worker)) == 5, worker.output()  # listening; waiting, coming; away, coming
         assert "Traceback" not in worker.output() + ticker.output()
 
 
