@@ -8,7 +8,7 @@ MINUTES ?= 20
 run := .venv/bin/python
 
 .PHONY: help bench bench-full up test soak check audit format browser redis fault-tools faults endurance punctuality \
-  compose-test translations requirements clean
+  compose-test translations requirements docs clean
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' Makefile
@@ -77,6 +77,9 @@ translations:  ## Compile clock/locale (needs msgfmt, which Debian has in gettex
 requirements:  ## Pin the newest versions that pyproject.toml allows (needs uv)
 	uv pip compile --upgrade --quiet pyproject.toml --universal --python-version 3.11.2 --generate-hashes --custom-compile-command "make requirements" -o requirements.txt
 	uv pip compile --upgrade --quiet pyproject.toml --group dev --universal --python-version 3.11.2 --generate-hashes --custom-compile-command "make requirements" -o requirements-dev.txt
+
+docs: .venv/.ready  ## Write what is generated from the table of settings
+	$(run) -m tournament.configuration
 
 clean:  ## Remove what was made here
 	rm -rf .venv .bench .static .hypothesis .mypy_cache .pytest_cache .ruff_cache

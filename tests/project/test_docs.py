@@ -9,18 +9,6 @@ from clock import contract
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-SETTINGS = (ROOT / "tournament" / "settings.py").read_text()
-
-
-def test_every_setting_is_in_the_table_with_its_default() -> None:
-    """No more, no less, and the default that the code has."""
-    table = dict(re.findall(r"^\| `([A-Z_]+)` \| ([^|]*) \|", README, re.MULTILINE))
-    default = r'(?:,\s*(?:default=)?("[^"]*"|True|False|[0-9_]+))?'
-    read = dict(re.findall(r'environment\.\w+\(\s*"([A-Z_]+)"' + default, SETTINGS))
-    assert table.keys() == read.keys()
-    words = {"False": "off", "True": "on", '""': "none", "": "random"}
-    for name, default in read.items():
-        assert table[name].strip().strip("`") == words.get(default, default.strip('"')), name
 
 
 def test_the_frame_is_the_contracts() -> None:
@@ -45,14 +33,6 @@ def test_every_target_of_make_that_is_named_exists() -> None:
     assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= targets
     for link in re.findall(r"\]\(([^)]+)\)", README):
         assert (ROOT / link).exists(), link
-
-
-def test_compose_passes_every_setting_on() -> None:
-    """A setting that the containers do not get would be a lie in the table; debugging is not for them."""
-    compose = (ROOT / "docker-compose.yml").read_text()
-    passed = set(re.findall(r"^    ([A-Z_]+): ", compose, re.MULTILINE))
-    read = set(re.findall(r'environment\.\w+\(\s*"([A-Z_]+)"', SETTINGS))
-    assert passed | {"DJANGO_DEBUG"} == read
 
 
 def test_nothing_that_is_pinned_names_an_index() -> None:

@@ -52,6 +52,7 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= names & modules().keys() or {node.module}
+    found.discard("clock")  # for its version
     return {
         name for name in found if name.split(".")[0] in {"clock", "ticker", "tournament", "testbed", "bench", "tests"}
     }
