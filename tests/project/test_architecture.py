@@ -1,0 +1,56 @@
+"""docs/architecture.md describes the code as it is."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from clock import contract
+from tests.project.documents import ROOT, text_of
+from tests.project.test_structure import LAYERS
+from ticker.lease_scripts import LEASE_MS
+
+ARCHITECTURE: Final = text_of(ROOT / "docs" / "architecture.md")
+PRODUCT: Final = ("clock", "ticker", "tournament")
+
+
+def described() -> set[Path]:
+    """Return the modules in the tables of "Every module"."""
+    _, _, part = ARCHITECTURE.partition("## Every module\n")
+    found, folder = set(), ""
+    for line in part.splitlines():
+        if heading := re.fullmatch(r"### `([\w/]+)/`", line):
+            folder = heading[1]
+        elif row := re.match(r"\| `([\w/.]+\.py)` \| \S", line):
+            found.add(Path(folder, row[1]))
+    return found
+
+
+def test_every_module_of_the_product_is_described() -> None:
+    """In one line; and no module that does not exist."""
+    modules = {path.relative_to(ROOT) for top in PRODUCT for path in (ROOT / top).rglob("*.py")}
+    assert described() == {path for path in modules if path.name != "__init__.py"}
+
+
+def test_the_layers_are_those_of_the_structure() -> None:
+    """From the lowest to the highest."""
+    rows = re.findall(r"^\| \d+ \| (`.*`) \|$", ARCHITECTURE, re.MULTILINE)
+    assert [tuple(re.findall(r"`([\w.]+)`", row)) for row in rows] == list(LAYERS)
+
+
+def test_where_to_change_what() -> None:
+    """The lamp's colours, the lease, the close codes and the formula of the bound are where the table says."""
+    styles = text_of(ROOT / "clock" / "static" / "clock" / "clock.css")
+    named = set(re.findall(r"`(--[a-z-]+)`", ARCHITECTURE))
+    assert named
+    assert all(f"{name}: " in styles and f"var({name})" in styles for name in named)
+    assert f"`LEASE_MS` ({LEASE_MS:,} ms)" in ARCHITECTURE
+    for name, code in re.findall(r"`(CLOSE_\w+)` \((\d+)\)", ARCHITECTURE):
+        assert getattr(contract, name) == int(code)
+    assert "def bound(" in text_of(ROOT / "clock" / "redis" / "comparison.py")
+
+
+def test_every_name_in_capitals_exists() -> None:
+    """Constants that the document mentions are in the code."""
+    code = "".join(path.read_text() for top in (*PRODUCT, "tests") for path in (ROOT / top).rglob("*.py"))
+    for name in re.findall(r"`([A-Z]+_[A-Z_]+)`", ARCHITECTURE):
+        assert name in code, name
