@@ -78,8 +78,9 @@ requirements:  ## Pin the newest versions that pyproject.toml allows (needs uv)
 	uv pip compile --upgrade --quiet pyproject.toml --universal --python-version 3.11.2 --generate-hashes --custom-compile-command "make requirements" -o requirements.txt
 	uv pip compile --upgrade --quiet pyproject.toml --group dev --universal --python-version 3.11.2 --generate-hashes --custom-compile-command "make requirements" -o requirements-dev.txt
 
-docs: .venv/.ready  ## Write what is generated from the table of settings
+docs: .venv/.ready  ## Update what the documents show of the settings and of the modules
 	$(run) -m tournament.configuration
+	$(run) -m tests.project.modules
 
 clean:  ## Remove what was made here
 	rm -rf .venv .bench .static .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -55,15 +55,16 @@ def compose_environment() -> str:
 
 def update_document(text: str) -> str:
     """Return the text of docs/configuration.md with the present table."""
-    return _between(text, BEGIN, END, f"\n{settings_table()}\n")
+    return between(text, BEGIN, END, f"\n{settings_table()}\n")
 
 
 def update_compose(text: str) -> str:
     """Return the text of docker-compose.yml with the present environment."""
-    return _between(text, COMPOSE_BEGIN, COMPOSE_END, compose_environment())
+    return between(text, COMPOSE_BEGIN, COMPOSE_END, compose_environment())
 
 
-def _between(text: str, begin: str, end: str, content: str) -> str:
+def between(text: str, begin: str, end: str, content: str) -> str:
+    """Return a text with other content between two markers."""
     before, _, rest = text.partition(begin)
     _, _, after = rest.partition(end)
     return f"{before}{begin}{content}{end}{after}"
