@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -57,19 +58,19 @@ TESTED: Final = {
     r"make docs": ("tests/tournament/test_configuration_document.py", "make docs"),
 }
 
-# Commands that no test runs, and what the document must say that they need.
+# Commands that no test runs, and a pattern of what the document must say that they need.
 UNTESTED: Final = {
-    r"make faults FAULTS=--readme": "",  # as `make faults`
+    r"make faults FAULTS=.+": "",  # as `make faults`
     r"make \.venv": "",  # every target runs it
     r"make help": "",
     r"make clean": "",
-    r"make test PYTHON=python3\.13": "3.13",
-    r"make (bench|bench-full|punctuality).*": "idle cores",
+    r"make test PYTHON=python3\.13": r"3\.13",
+    r"make (bench|bench-full|punctuality).*": "idle cores|C compiler",
     r"make endurance.*": "20 minutes",
     r"make pictures": "",
     r"make translations": "gettext",
     r"make requirements": "uv",
-    r"pre-commit install": "pre-commit.com",
+    r"pre-commit install": r"pre-commit\.com",
     r"pip install websockets": "",
     r"python -m (bench|tests)\b.*": "",
 }
@@ -114,7 +115,7 @@ def test_every_command_that_is_mentioned_exists(path: Path) -> None:
     targets = set(re.findall(r"^([a-z.-]+):", makefile, re.MULTILINE))
     for command in commands(path):
         if made := re.search(r"\bmake (.*)", command):
-            words = made[1].split()
+            words = shlex.split(made[1])
             assert {word for word in words if "=" not in word} <= targets, command
             assert all(f"$({word.partition('=')[0]})" in makefile for word in words if "=" in word), command
         if module := re.search(r"python -m ([\w.]+)", command):
@@ -135,7 +136,7 @@ def test_every_command_is_tested_or_says_what_it_needs(path: Path) -> None:
         else:
             needs = [needed for pattern, needed in UNTESTED.items() if re.fullmatch(pattern, bare)]
             assert needs, f"{command}: neither tested nor known"
-            assert any(needed in text_of(path) for needed in needs), command
+            assert any(re.search(needed, text_of(path)) for needed in needs), command
 
 
 def test_every_option_that_is_mentioned_exists() -> None:
