@@ -38,7 +38,7 @@ COMPOSE_VARIABLES: Final = {"CLOCK_BIND", "CLOCK_PORT"}
 # Options of other programs than ours.
 FOREIGN_OPTIONS: Final = {"--scale", "--client-output-buffer-limit"}
 
-# Commands that a test or CI runs, and the file and text that show it.
+# Commands that a test or CI runs, and the file and the text (a template for the match) that show it.
 TESTED: Final = {
     r"make up( \w+=\S+)*": ("tests/tournament/test_up.py", '"make", "--no-print-directory", "up"'),
     r"python manage\.py ticker": ("testbed/processes.py", '"manage.py", "ticker"'),
@@ -54,7 +54,7 @@ TESTED: Final = {
     r"(python )?manage\.py check --deploy": ("tests/tournament/test_settings.py", "--deploy"),
     r"python client\.py 127\.0\.0\.1:8001 10": ("tests/project/test_clients.py", "client.py"),
     r"docker compose up --scale web=\d+": ("tests/compose/test_compose.py", "--scale"),
-    r"make (check|audit|test|soak|faults|compose-test)( TESTS=\S+)?": (".ci/run", "make test"),
+    r"make (check|audit|test|soak|faults|compose-test)( TESTS=\S+)?": (".ci/run", r" \1\n"),
     r"make docs": ("tests/tournament/test_configuration_document.py", "make docs"),
 }
 
@@ -130,8 +130,8 @@ def test_every_command_is_tested_or_says_what_it_needs(path: Path) -> None:
     for command in commands(path):
         bare = re.sub(r"^(?:[A-Z_]+=\S+ )+", "", command)
         for pattern, (file, evidence) in TESTED.items():
-            if re.fullmatch(pattern, bare):
-                assert evidence in (ROOT / file).read_text(), command
+            if match := re.fullmatch(pattern, bare):
+                assert match.expand(evidence) in (ROOT / file).read_text(), command
                 break
         else:
             needs = [needed for pattern, needed in UNTESTED.items() if re.fullmatch(pattern, bare)]
@@ -213,6 +213,18 @@ async def test_the_metrics_are_documented(relay: Relay, layer: InMemoryChannelLa
         labels = set(re.findall(rf"^{name}\{{(.*)\}}", told, re.MULTILINE))
         keys = {key for label in labels for key in re.findall(r'(\w+)="', label)}
         assert all(f"`{key}`" in meaning for key in keys), name
+        if name in {"clock_relay_state", "clock_ticks_dropped_total"}:
+            values = {value for label in labels for value in re.findall(r'="(\w+)"', label)}
+            assert all(f"`{value}`" in meaning for value in values), name
+
+
+def test_the_log_lines_that_are_mentioned_exist() -> None:
+    """Each part between two ellipses is in the code."""
+    code = "".join(path.read_text() for top in ("clock", "ticker", "tournament") for path in (ROOT / top).rglob("*.py"))
+    lines = re.findall(r"^\| `(.+)` \| (?:ticker|worker|both) \|", text_of(DOCS / "operations.md"), re.MULTILINE)
+    assert lines
+    for line in lines:
+        assert all(part in code for part in line.split("…")), line
 
 
 def test_the_defaults_of_the_command_line_are_documented() -> None:
