@@ -243,6 +243,14 @@ def test_the_defaults_of_the_command_line_are_documented() -> None:
     assert documented == json.loads(done.stdout)
 
 
+def test_pre_commit_runs_the_tools_of_make_check() -> None:
+    """Each command of the target is a hook."""
+    (recipe,) = re.findall(r"^check:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    for tool in re.findall(r"\$\(run\) -m (.*?)(?: \.)?$", recipe, re.MULTILINE):
+        assert f"entry: .venv/bin/python -m {tool}" in hooks, tool
+
+
 def test_no_lock_file_names_an_index() -> None:
     """The lock files contain versions and hashes, and no address."""
     for lock in ROOT.glob("requirements*.txt"):
