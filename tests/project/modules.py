@@ -31,8 +31,8 @@ def summary(path: Path) -> str:
     """Return the first sentence of a module. A module without a docstring has that of its first class."""
     text = path.read_text()
     if path.suffix == ".js":
-        opening = re.match(r"(?:// ?.*\n)+", text)
-        described = re.sub(r"^// ?", "", opening[0], flags=re.MULTILINE) if opening else ""
+        opening = re.match(r"/\*.*?\*/|(?://[^\n]*\n)+", text, re.DOTALL)
+        described = re.sub(r"^ ?/?[*/]+ ?", "", opening[0], flags=re.MULTILINE).strip() if opening else ""
     else:
         tree = ast.parse(text)
         classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]

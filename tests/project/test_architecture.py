@@ -33,7 +33,7 @@ def test_where_to_change_what() -> None:
     assert f"`LEASE_MS` ({LEASE_MS:,} ms)" in ARCHITECTURE
     for name, code in re.findall(r"`(CLOSE_\w+)` \((\d+)\)", ARCHITECTURE):
         assert getattr(contract, name) == int(code)
-    assert "def bound(" in text_of(ROOT / "clock" / "redis" / "comparison.py")
+    assert "def error_bound(" in text_of(ROOT / "clock" / "redis" / "comparison.py")
 
 
 def test_every_name_in_capitals_exists() -> None:
