@@ -8,7 +8,7 @@ MINUTES ?= 20
 run := .venv/bin/python
 
 .PHONY: help bench bench-full up test soak check audit format browser redis fault-tools faults endurance punctuality \
-  compose-test translations requirements docs clean
+  compose-test translations requirements clean
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' Makefile
@@ -71,16 +71,17 @@ punctuality: .venv/.ready  ## Measure how punctual the ticker is, against a bare
 compose-test: .venv/.ready  ## Build the image, run the Compose stack with three workers, and test it
 	$(run) -m pytest tests/compose
 
+.PHONY: docs
+docs: .venv/.ready  ## Update what the documents show of the settings and of the modules
+	$(run) -m tournament.configuration
+	$(run) -m tests.project.modules
+
 translations:  ## Compile clock/locale (needs msgfmt, which Debian has in gettext)
 	for po in clock/locale/*/LC_MESSAGES/django.po; do msgfmt --check-format -o "$${po%.po}.mo" "$$po" || exit 1; done
 
 requirements:  ## Pin the newest versions that pyproject.toml allows (needs uv)
 	uv pip compile --upgrade --quiet pyproject.toml --universal --python-version 3.11.2 --generate-hashes --custom-compile-command "make requirements" -o requirements.txt
 	uv pip compile --upgrade --quiet pyproject.toml --group dev --universal --python-version 3.11.2 --generate-hashes --custom-compile-command "make requirements" -o requirements-dev.txt
-
-docs: .venv/.ready  ## Update what the documents show of the settings and of the modules
-	$(run) -m tournament.configuration
-	$(run) -m tests.project.modules
 
 clean:  ## Remove what was made here
 	rm -rf .venv .bench .static .hypothesis .mypy_cache .pytest_cache .ruff_cache
