@@ -1,35 +1,42 @@
-# Each target prepares what it needs from a bare Python, so that on a fresh machine `make up` alone shows the clock.
+# Each target prepares what it needs. On a fresh machine with Python, `make up` alone shows the clock.
+#
+# The targets for tests need programs beside Python. They print what they install with apt-get, and install only as root;
+# INSTALL=no forbids it. If something is missing, they say how to get it and stop.
 
 PYTHON ?= python3
 PORT ?= 8001
 BIND ?= 127.0.0.1
 SECONDS ?= 60
 MINUTES ?= 20
+PROCESSES ?= 2
 run := .venv/bin/python
 
-.PHONY: help bench bench-full up test soak check audit format browser redis fault-tools faults endurance punctuality \
-  compose-test translations requirements clean
+.PHONY: help bench bench-full up test soak check audit format faults endurance punctuality compose-test translations \
+  requirements clean
 
-help:  ## Say what there is
+help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' Makefile
 
 .venv: .venv/.ready
 
 .venv/.ready: requirements-dev.txt
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11, 2) else "Python 3.11.2 or newer is needed, and this is " + sys.version.split()[0] + ": say make PYTHON=/path/to/python")'
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'This Python cannot make a virtual environment. On Debian: apt-get install python3-venv' >&2; exit 1; }
-	@echo 'Preparing the environment in .venv: once, for about a minute.'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11, 2) else "Python 3.11.2 or newer is required, and this is " + sys.version.split()[0] + ": try make PYTHON=/path/to/python")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'This Python cannot create a virtual environment. On Debian: apt-get install python3-venv' >&2; exit 1; }
+	@echo 'Creating the environment in .venv. This happens once and takes about a minute.'
 	@$(PYTHON) -m venv .venv
 	@$(run) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
-up: .venv/.ready  ## Run the clock: a broker, a ticker and a worker, until Ctrl-C (PORT=8001 BIND=127.0.0.1)
+up: .venv/.ready  ## Run a broker, a ticker and a worker until Ctrl-C (PORT=8001 BIND=127.0.0.1)
 	@exec $(run) -m tournament.up --bind $(BIND) --port $(PORT) --end-with-parent
 
-test: .venv/.ready browser redis  ## Run the tests
-	$(run) -m pytest $(TESTS)
+tools-%: .venv/.ready
+	@$(run) -m testbed.tools $*
 
-soak: .venv/.ready browser redis  ## Run the tests that need minutes of real time
+test: tools-test  ## Run the tests, in PROCESSES=2 processes (3 minutes; TESTS=path for some of them; INSTALL=no)
+	$(run) -m pytest -n $(PROCESSES) --dist loadfile $(TESTS)
+
+soak: tools-soak  ## Run the tests that need a minute of real time each (6 minutes)
 	$(run) -m pytest -m soak $(TESTS)
 
 check: .venv/.ready  ## Lint and check types
@@ -37,26 +44,17 @@ check: .venv/.ready  ## Lint and check types
 	$(run) -m ruff format --check .
 	$(run) -m mypy
 
-audit: .venv/.ready  ## Look for known vulnerabilities in what the service installs, if that can be asked
+audit: .venv/.ready  ## Check the service's packages for known vulnerabilities, if the database can be reached
 	$(run) -m tests.project.audit
 
 format: .venv/.ready  ## Format the code
 	$(run) -m ruff check --fix --select I .
 	$(run) -m ruff format .
 
-browser: .venv/.ready  ## Install a Chromium for the tests, and a display for it, if there is none
-	@$(run) -m testbed.browser
-
-redis: .venv/.ready  ## Install a Redis with TLS and Sentinel for the tests, if there is none
-	@$(run) -m testbed.redis_servers
-
-fault-tools: .venv/.ready redis  ## Install what the fault suite needs, if it is not there: HAProxy, libfaketime, a C compiler
-	@$(run) -m tests.faults.tools
-
-faults: .venv/.ready fault-tools  ## Break each part of a running clock, and judge how it comes back (11 minutes; FAULTS=--readme)
+faults: tools-faults  ## Break each part of a running clock and check that it recovers (10 minutes; FAULTS=--readme updates the docs)
 	$(run) -m tests.faults $(FAULTS)
 
-endurance: .venv/.ready  ## Have 300 viewers come and go for long, and see that nothing grows (MINUTES=20)
+endurance: .venv/.ready  ## Run a clock under load for MINUTES=20 and check that memory and counts do not grow
 	$(run) -m tests.endurance --minutes $(MINUTES)
 
 bench: .venv/.ready  ## Measure the worker against a bare loop and other servers, and update the documents (13 minutes)
@@ -68,7 +66,7 @@ bench-full: .venv/.ready  ## The same with all subjects at all sizes (35 minutes
 punctuality: .venv/.ready  ## Measure how punctual the ticker is, against a bare loop (SECONDS=60 PUNCTUALITY=--docs)
 	$(run) -m bench.punctuality --seconds $(SECONDS) $(PUNCTUALITY)
 
-compose-test: .venv/.ready  ## Build the image, run the Compose stack with three workers, and test it
+compose-test: tools-compose  ## Build the image, run the Compose stack with three workers, and test it (needs Docker)
 	$(run) -m pytest tests/compose
 
 .PHONY: docs
@@ -83,5 +81,5 @@ requirements:  ## Pin the newest versions that pyproject.toml allows (needs uv)
 	uv pip compile --upgrade --quiet pyproject.toml --universal --python-version 3.11.2 --generate-hashes --custom-compile-command "make requirements" -o requirements.txt
 	uv pip compile --upgrade --quiet pyproject.toml --group dev --universal --python-version 3.11.2 --generate-hashes --custom-compile-command "make requirements" -o requirements-dev.txt
 
-clean:  ## Remove what was made here
+clean:  ## Remove what these targets create
 	rm -rf .venv .bench .static .hypothesis .mypy_cache .pytest_cache .ruff_cache

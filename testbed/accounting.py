@@ -1,6 +1,8 @@
-"""The CPU time and memory of a program and of all processes that it started (proc(5))."""
+"""The CPU time, memory and open files of processes (proc(5))."""
 
 import contextlib
+import os
+import resource
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -35,3 +37,19 @@ def private_bytes(pids: Iterable[int]) -> int:
             if line.startswith(("Private_Clean:", "Private_Dirty:")):
                 total += int(line.split()[1]) * 1024
     return total
+
+
+def open_files(pid: int) -> int:
+    """Return how many files a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - only the number counts
+
+
+def resident_mib(pid: int) -> float:
+    """Return how much memory a process has resident, in MiB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / (1 << 20)
+
+
+def waited_s(pid: int) -> float:
+    """Return how long a process was ready but waited for a processor, in seconds (schedstat's second field)."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9

@@ -1,9 +1,10 @@
-"""The parts of a running clock, each a real process: for the benchmarks and the tests."""
+"""The parts of a running clock, each a real process, for the tests and the benchmark."""
 
 import contextlib
 import functools
 import http.client
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -13,18 +14,34 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from tournament.up.broker import broker_command, free_port
+from tournament.up.broker import broker_command
 from tournament.up.part import die_with
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 class TooSlow(AssertionError):
-    """What was waited for did not come; the text says what, and what the program printed."""
+    """A wait timed out. The message says for what, and what the program printed."""
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that is free, and that the kernel gives to no client.
+
+    A port from the kernel's own range could become the port of an outgoing connection before the server listens, or
+    while it restarts: a client that connects to it could even connect to itself. Below that range this cannot happen.
+    """
+    lowest_of_clients = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10_000, max(20_000, lowest_of_clients))
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
-    """Wait until the condition holds, or raise `TooSlow`."""
+    """Wait until a condition holds.
+
+    Raises: `TooSlow` after `seconds`.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -33,17 +50,17 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0) 
 
 
 class Program:
-    """One process, which ends with its owner at the latest. What it prints goes to a file."""
+    """A process that the kernel kills when its owner ends. What it prints goes to a file."""
 
     def __init__(
         self, name: str, command: list[str], directory: Path, environment: dict[str, str] | None = None
     ) -> None:
         self.command = command
         self.log = directory / f"{name}-{time.monotonic_ns()}.log"
-        # Nothing but what it is given: the settings of whoever runs this are not the settings of what is measured.
+        # The caller's environment is not inherited: its settings must not change what is tested.
         self._environment = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
-        self.cores: set[int] | None = None  # those it may run on, if not all that its owner may
+        self.cores: set[int] | None = None  # the processors it may run on; None: those of its owner
 
     def __enter__(self) -> Self:
         self.start()
@@ -53,7 +70,7 @@ class Program:
         self.kill()
 
     def start(self) -> None:
-        """Start it, for the first time or again."""
+        """Start it, or start it again."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command,
@@ -68,13 +85,13 @@ class Program:
 
     @property
     def pid(self) -> int:
-        """The process's number."""
+        """The process's id."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def running(self) -> bool:
-        """Whether it runs."""
+        """Whether it is running."""
         return self._process is not None and self._process.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
@@ -82,31 +99,34 @@ class Program:
         os.kill(self.pid, number)
 
     def wait(self, seconds: float = 20.0) -> int:
-        """Wait for its end and return the exit code."""
+        """Wait until it ends and return the exit code."""
         assert self._process is not None
         return self._process.wait(seconds)
 
     def stop(self) -> int:
-        """End it by SIGTERM and return the exit code."""
+        """Stop it with SIGTERM and return the exit code."""
         self.signal(signal.SIGTERM)
         return self.wait()
 
     def kill(self) -> None:
-        """End it by SIGKILL, if it runs."""
+        """End it with SIGKILL, if it is running."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
 
     def output(self) -> str:
-        """Return all that it printed."""
+        """Return everything that it printed."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def wait_for_output(self, text: str, *, times: int = 1, seconds: float = 20.0) -> None:
-        """Wait until it has printed a text so many times."""
+        """Wait until it has printed a text at least `times` times.
+
+        Raises: `TooSlow` after `seconds`, or when the process ends before.
+        """
         with contextlib.suppress(TooSlow):
             wait_until(lambda: self.output().count(text) >= times or not self.running, text, seconds)
         if self.output().count(text) < times:
-            raise TooSlow(f"it never said {text!r}, or too seldom; it printed:\n{self.output()}")
+            raise TooSlow(f"it did not print {text!r} {times} times; it printed:\n{self.output()}")
 
 
 class Broker(Program):
@@ -118,27 +138,36 @@ class Broker(Program):
         super().__init__("broker", [*broker_command(self.port, directory), *options], directory)
 
     def start(self) -> None:
-        """Start it and wait until it takes connections."""
+        """Start it and wait until it accepts connections."""
         super().start()
-        wait_until(lambda: takes_connections(self.port), "the broker takes connections")
+        wait_until(lambda: accepts_connections(self.port), "the broker accepts connections")
 
 
 class Ticker(Program):
-    """`manage.py ticker`."""
+    """`manage.py ticker`: the leader, or a standby."""
 
     def __init__(self, redis_url: str, directory: Path, **environment: str) -> None:
         super().__init__(
             "ticker", [sys.executable, "manage.py", "ticker"], directory, {"REDIS_URL": redis_url, **environment}
         )
 
+    def wait_until_leader(self, *, times: int = 1) -> None:
+        """Wait until it has become the leader at least `times` times."""
+        self.wait_for_output("publishing the time", times=times)
+
+    def wait_until_standby(self) -> None:
+        """Wait until it knows that another ticker is the leader."""
+        self.wait_for_output("standing by")
+
 
 class Worker(Program):
-    """A web worker: `tournament.server`, or plain Daphne."""
+    """A web worker, `tournament.server`."""
 
-    def __init__(self, redis_url: str, directory: Path, *, plain: bool = False, **environment: str) -> None:
+    module: tuple[str, ...] = ("tournament.server",)
+
+    def __init__(self, redis_url: str, directory: Path, **environment: str) -> None:
         self.port = free_port()
-        program = ["-m", "daphne", "-v", "0"] if plain else ["-m", "tournament.server"]
-        command = [sys.executable, *program, "-p", str(self.port), "tournament.asgi:application"]
+        command = [sys.executable, "-m", *self.module, "-p", str(self.port), "tournament.asgi:application"]
         super().__init__("worker", command, directory, {"REDIS_URL": redis_url, **environment})
 
     def start(self) -> None:
@@ -153,7 +182,7 @@ class Worker(Program):
         return f"127.0.0.1:{self.port}"
 
     def get(self, path: str, **headers: str) -> tuple[int, str]:
-        """Return the status and body of a page; the status is 0 where nobody answers."""
+        """Return the status and body of a page. The status is 0 if there is no answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", path, headers=headers)
@@ -165,21 +194,27 @@ class Worker(Program):
             connection.close()
 
     def wait_for_ticks(self, seconds: float = 20.0) -> None:
-        """Wait until it tells the time."""
-        wait_until(lambda: self.get("/clock/now")[0] == http.HTTPStatus.OK, "the worker tells the time", seconds)
+        """Wait until `/clock/now` answers with the time."""
+        wait_until(lambda: self.get("/clock/now")[0] == http.HTTPStatus.OK, "/clock/now answers with the time", seconds)
+
+
+class PlainWorker(Worker):
+    """A web worker that is Daphne itself."""
+
+    module = ("daphne", "-v", "0")
 
 
 def _prepare(owner: int, cores: set[int] | None) -> None:
-    """Prepare a process before its program is loaded, so that all its threads are bound as it is."""
+    """Prepare a process before its program is loaded, so that all its threads inherit its processors."""
     die_with(owner, signal.SIGKILL)
-    for number in (signal.SIGINT, signal.SIGQUIT):  # which a shell has its background jobs ignore
+    for number in (signal.SIGINT, signal.SIGQUIT):  # a shell makes its background jobs ignore these
         signal.signal(number, signal.SIG_DFL)
     if cores is not None:
         os.sched_setaffinity(0, cores)
 
 
-def takes_connections(port: int) -> bool:
-    """Return whether somebody listens on a port of the loopback interface."""
+def accepts_connections(port: int) -> bool:
+    """Return whether a server listens on a port of the loopback interface."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0

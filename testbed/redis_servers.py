@@ -1,22 +1,18 @@
-"""Real Redis servers and Sentinels for the tests, with TLS, users and replicas; and how they come to be there.
-
-python -m testbed.redis_servers
-"""
+"""Real Redis servers and Sentinels for the tests, with TLS, users and replicas."""
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from testbed.debian import install
-from testbed.processes import Program, takes_connections, wait_until
-from tournament.up.broker import free_port
+from testbed.processes import Program, accepts_connections, free_port, wait_until
 
 
 class Certificate:
-    """A certificate for a name or an address, which is its own authority, and its key: PEM files."""
+    """A self-signed certificate for a name or an address, and its key, as PEM files."""
 
     def __init__(self, directory: Path, name: str, subject: str = "IP:127.0.0.1") -> None:
         self.certificate, self.key = directory / f"{name}.crt", directory / f"{name}.key"
@@ -31,7 +27,7 @@ class Certificate:
         )
 
     def options(self) -> list[str]:
-        """Return the options by which a Redis server speaks TLS, and its replicas with it."""
+        """Return the options that make a Redis server, and its replicas, use TLS."""
         return [
             *("--tls-cert-file", str(self.certificate)),
             *("--tls-key-file", str(self.key)),
@@ -56,9 +52,9 @@ class Server(Program):
         super().__init__("redis", command, directory)
 
     def start(self) -> None:
-        """Start it and wait until it takes connections."""
+        """Start it and wait until it accepts connections."""
         super().start()
-        wait_until(lambda: not self.running or takes_connections(self.port), "the server takes connections")
+        wait_until(lambda: not self.running or accepts_connections(self.port), "the server accepts connections")
         assert self.running, self.output()
 
     @property
@@ -66,21 +62,22 @@ class Server(Program):
         """Its host and port."""
         return f"127.0.0.1:{self.port}"
 
-    def client(self, **options: object) -> "Redis":
-        """Return a client of it."""
-        return Redis("127.0.0.1", self.port, socket_timeout=5, **options)  # type: ignore[arg-type]
+    def client(self, *, username: str | None = None, password: str | None = None) -> Redis:
+        """Return a client, with the rights of a user if one is named. It retries nothing."""
+        once = Retry(NoBackoff(), 0)
+        return Redis("127.0.0.1", self.port, username=username, password=password, socket_timeout=5, retry=once)
 
 
 class Sentinel(Server):
-    """A Sentinel that watches one master, by the name of `clock`: it is down after a second."""
+    """A Sentinel that monitors one master under the name `clock`; a master is down after 1 s without an answer."""
 
     def __init__(
         self, directory: Path, master: Server, *lines: str, quorum: int = 1, certificate: Certificate | None = None
     ) -> None:
         super().__init__(directory, certificate=certificate)
-        # Its options are in a file, for a Sentinel writes what it learns into one.
-        words = self.command[1 : self.command.index("--save")]
-        options = [f"{name[2:]} {value}" for name, value in zip(words[::2], words[1::2], strict=True)]
+        # A Sentinel stores its state in its configuration file, so it needs one.
+        pairs = self.command[1 : self.command.index("--save")]
+        options = [f"{name[2:]} {value}" for name, value in zip(pairs[::2], pairs[1::2], strict=True)]
         watched = [
             f"sentinel monitor clock 127.0.0.1 {master.port} {quorum}",
             "sentinel down-after-milliseconds clock 1000",
@@ -92,39 +89,16 @@ class Sentinel(Server):
 
 
 def program(directory: Path) -> str:
-    """Return the path of a Redis server, which is a Sentinel too.
+    """Return the path of a Redis server, which can also run as a Sentinel.
 
-    Debian's `redis-tools` has it without the services that `redis-server` starts: as `redis-check-rdb`, which is a
-    server when it is called by that name.
+    Debian's `redis-tools` has the server without its service, under the name `redis-check-rdb`: the program is a server
+    if it is started under the name `redis-server`, so a symbolic link in `directory` is enough.
     """
     if found := shutil.which("redis-server"):
         return found
     tool = shutil.which("redis-check-rdb")
-    assert tool, "make redis brings one"
-    called = directory / "redis-server"
-    if not called.exists():
-        called.symlink_to(tool)
-    return str(called)
-
-
-def missing() -> list[str]:
-    """Return Debian's packages of what is not there."""
-    packages = []
-    if not (shutil.which("redis-server") or shutil.which("redis-check-rdb")):
-        packages.append("redis-tools")
-    if shutil.which("openssl") is None:
-        packages.append("openssl")
-    return packages
-
-
-def main() -> None:
-    """Have all of it here, or say what to type."""
-    install(missing())
-    if packages := missing():
-        sys.exit(
-            f"The tests of TLS, users and Sentinel need more than there is: sudo apt-get install {' '.join(packages)}"
-        )
-
-
-if __name__ == "__main__":
-    main()
+    assert tool, "make test installs a Redis server"
+    link = directory / "redis-server"
+    if not link.exists():
+        link.symlink_to(tool)
+    return str(link)

@@ -4,7 +4,7 @@ import socket
 import time
 from pathlib import Path
 
-from testbed.viewers import shake_hands
+from testbed.viewers import handshake
 
 TCP_ESTABLISHED = 1  # include/net/tcp_states.h
 
@@ -25,7 +25,7 @@ class Stalled:
         for _ in range(count):
             client = socket.create_connection(("127.0.0.1", port), timeout=10)
             self._open[client.getsockname()[1]] = client
-            shake_hands(client, port, path)
+            handshake(client, port, path)
 
     def check(self) -> bool:
         """Record the connections that the server has closed since; return whether it has closed all of them."""

@@ -46,7 +46,7 @@ def connect(port: int, path: str = "/ws/clock/") -> Viewer:
     """Open a stream, with the page's own origin."""
     client = socket.create_connection(("127.0.0.1", port), timeout=10)
     try:
-        rest = shake_hands(client, port, path)
+        rest = handshake(client, port, path)
     except BaseException:
         client.close()
         raise
@@ -54,24 +54,13 @@ def connect(port: int, path: str = "/ws/clock/") -> Viewer:
     return Viewer(client, buffer=rest)
 
 
-def shake_hands(client: socket.socket, port: int, path: str) -> bytes:
+def handshake(client: socket.socket, port: int, path: str) -> bytes:
     """Request a stream; return the bytes that arrived after the answer.
 
     Raises:
         ConnectionError: the answer is not 101.
     """
-    host = f"127.0.0.1:{port}"
-    key = base64.b64encode(os.urandom(16)).decode()
-    lines = [
-        f"GET {path} HTTP/1.1",
-        f"Host: {host}",
-        f"Origin: http://{host}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Key: {key}",
-        "Sec-WebSocket-Version: 13",
-    ]
-    client.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+    client.sendall(upgrade_request(port, path))
     answer = b""
     while b"\r\n\r\n" not in answer:
         chunk = client.recv(1 << 16)
@@ -84,6 +73,22 @@ def shake_hands(client: socket.socket, port: int, path: str) -> bytes:
     return rest
 
 
+def upgrade_request(port: int, path: str = "/ws/clock/") -> bytes:
+    """Return an opening handshake to a worker on this port."""
+    host = f"127.0.0.1:{port}"
+    key = base64.b64encode(os.urandom(16)).decode()
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: {host}",
+        f"Origin: http://{host}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Key: {key}",
+        "Sec-WebSocket-Version: 13",
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
 def watch(viewers: list[Viewer], seconds: float) -> None:
     """Have the viewers receive frames for so many seconds."""
     with selectors.DefaultSelector() as selector:
@@ -93,3 +98,9 @@ def watch(viewers: list[Viewer], seconds: float) -> None:
         while (left := deadline - time.monotonic()) > 0:
             for key, _ in selector.select(left):
                 key.data()
+
+
+def close(viewers: list[Viewer]) -> None:
+    """Close the connections of some viewers."""
+    for viewer in viewers:
+        viewer.socket.close()

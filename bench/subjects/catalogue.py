@@ -6,12 +6,12 @@ from typing import Final
 from bench.subjects.balancer import BALANCED
 from bench.subjects.peers import PEERS
 from bench.subjects.subject import Deployment, Environment, Subject, python_server
-from testbed.processes import Worker
+from testbed.processes import PlainWorker, Worker
 
 
 def deploy_worker(environment: Environment, *, plain: bool = False) -> Deployment:
     """Deploy a worker: the project's own server, or plain Daphne."""
-    worker = Worker(environment.broker.url, environment.directory, plain=plain)
+    worker = (PlainWorker if plain else Worker)(environment.broker.url, environment.directory)
     return Deployment(worker.port, [worker])
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from testbed.processes import Broker, Program, takes_connections, wait_until
+from testbed.processes import Broker, Program, accepts_connections, wait_until
 from tournament.up.broker import free_port
 
 
@@ -56,7 +56,7 @@ class Server(Program):
     def start(self) -> None:
         """Start it and wait until it accepts connections."""
         super().start()
-        wait_until(lambda: not self.running or takes_connections(self.port), f"{self.command[0]} accepts connections")
+        wait_until(lambda: not self.running or accepts_connections(self.port), f"{self.command[0]} accepts connections")
         assert self.running, self.output()
 
 

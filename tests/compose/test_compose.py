@@ -1,4 +1,4 @@
-"""The Compose stack, built and run for real: `make compose-test`. It needs Docker and its images."""
+"""The Compose stack, built and run: `make compose-test`. It needs Docker, and a registry that has the images."""
 
 import json
 import os
@@ -15,14 +15,13 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from testbed.browser import find_chromium
-from testbed.processes import ROOT, wait_until
-from testbed.viewers import Viewer, connect, watch
+from testbed.processes import ROOT, free_port, wait_until
+from testbed.viewers import Viewer, close, connect, watch
 from ticker.host_clock import ask_kernel
-from tournament.up.broker import free_port
 
 pytestmark = pytest.mark.timeout(900)
 
-# Prints how many connections a replica holds on its port (proc(5): state 01 is established).
+# Prints the number of connections to a replica's port (proc(5): state 01 is established; 1F41 is port 8001).
 COUNT = """
 count = 0
 for name in ("tcp", "tcp6"):
@@ -32,7 +31,7 @@ for name in ("tcp", "tcp6"):
 print(count)
 """
 
-# Prints the metrics of a replica, asked by its own address.
+# Prints the metrics of a replica, requested at its own address.
 SCRAPE = """
 import socket, urllib.request
 address = socket.gethostbyname(socket.gethostname())
@@ -46,7 +45,7 @@ UPGRADE = (
 
 
 class Stack:
-    """The project under Compose, on a port of its own."""
+    """The project under Compose, on a free port."""
 
     def __init__(self) -> None:
         new = (
@@ -64,18 +63,18 @@ class Stack:
             "COMPOSE_DOCKER_CLI_BUILD": "1",
         }
 
-    def compose(self, *words: str) -> str:
-        """Run a Compose command and return what it prints."""
+    def compose(self, *arguments: str) -> str:
+        """Run a Compose command and return its output."""
         done = subprocess.run(
-            [*self._program, *words], cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False
+            [*self._program, *arguments], cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def scale(self, replicas: int) -> None:
-        """Bring it up with so many web replicas, and wait until it tells the time."""
+        """Start it with so many web replicas, and wait until it has the time."""
         self.compose("up", "--detach", "--no-build", "--scale", f"web={replicas}")
-        wait_until(lambda: self.get("/clock/now")[0] == 200, "the time through the load balancer", 60)
+        wait_until(lambda: self.get("/clock/now")[0] == 200, "/clock/now answers with the time", 60)
 
     def containers(self, service: str) -> list[str]:
         """Return the running containers of a service."""
@@ -83,7 +82,7 @@ class Stack:
         return [one for one in found if docker("inspect", "--format", "{{.State.Running}}", one) == "true"]
 
     def get(self, path: str) -> tuple[int, str]:
-        """Return the status and body of a page, through the load balancer."""
+        """Return the status and body of a page, through the load balancer. The status is 0 if there is no answer."""
         try:
             with urllib.request.urlopen(f"http://localhost:{self.port}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
@@ -91,18 +90,18 @@ class Stack:
             return getattr(error, "code", 0), ""
 
     def viewers(self) -> dict[str, int]:
-        """Return how many connections each replica holds."""
+        """Return the number of connections of each replica."""
         return {one: int(docker("exec", one, "python", "-c", COUNT)) for one in self.containers("web")}
 
 
-def docker(*words: str) -> str:
-    """Run a Docker command and return what it prints."""
-    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout.strip()
+def docker(*arguments: str) -> str:
+    """Run a Docker command and return its output."""
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """The stack with three replicas; what its parts printed is shown if a test fails."""
+    """The stack with three replicas. Its logs are shown if a test fails."""
     stack = Stack()
     stack.compose("build")
     try:
@@ -114,18 +113,12 @@ def stack() -> Iterator[Stack]:
 
 
 def crowd(stack: Stack, count: int) -> list[Viewer]:
-    """Return so many viewers, through the load balancer."""
+    """Connect so many viewers through the load balancer."""
     return [connect(stack.port) for _ in range(count)]
 
 
-def hang_up(viewers: list[Viewer]) -> None:
-    """Close their connections."""
-    for viewer in viewers:
-        viewer.socket.close()
-
-
-def raw(stack: Stack, target: str, more: str = "") -> int:
-    """Ask the load balancer for a target as it stands, which may be none; return the status of the answer."""
+def status_of(stack: Stack, target: str, more: str = "") -> int:
+    """Request a target from the load balancer exactly as given, valid or not; return the status of the answer."""
     with socket.create_connection(("127.0.0.1", stack.port), timeout=5) as client:
         host = f"localhost:{stack.port}"
         client.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n{more}\r\n".encode())
@@ -135,8 +128,8 @@ def raw(stack: Stack, target: str, more: str = "") -> int:
 @pytest.mark.parametrize(
     "more", ["", "Daphne-Root-Path: /x\r\n", "daphne-root-path: /%78\r\n", "Daphne-Root-Path: /\r\n"]
 )
-def test_no_metrics_through_the_load_balancer(stack: Stack, more: str) -> None:
-    """By no name."""
+def test_metrics_are_blocked_at_the_load_balancer(stack: Stack, more: str) -> None:
+    """No spelling of the path reaches them."""
     names = [
         "/metrics",
         "/%6detrics",
@@ -149,21 +142,21 @@ def test_no_metrics_through_the_load_balancer(stack: Stack, more: str) -> None:
     ]
     names += ["/metrics?x", "/metrics;x", "/x%2fmetrics", "/%78/metrics", "//x/metrics"]
     names += [f"http://localhost:{stack.port}{name}" for name in ("/metrics", "/%6detrics", "/x/metrics")]
-    assert {name: raw(stack, name, more) for name in names} == dict.fromkeys(names, 404)
-    other_host = raw(stack, "http://localhost:9100/metrics", more)
+    assert {name: status_of(stack, name, more) for name in names} == dict.fromkeys(names, 404)
+    other_host = status_of(stack, "http://localhost:9100/metrics", more)
     assert other_host in {400, 404}  # some versions of HAProxy refuse a target that is not the Host
 
 
-def test_metrics_within_the_network(stack: Stack) -> None:
-    """Each replica tells its own, also by its address, and none is published."""
+def test_each_replica_serves_its_metrics_within_the_network(stack: Stack) -> None:
+    """It serves them at its own address. The port is not published."""
     for replica in stack.containers("web"):
         assert "clock_ready 1.0" in docker("exec", replica, "python", "-c", SCRAPE)
         assert docker("port", replica) == ""
 
 
-def test_no_stream_past_the_rule_for_streams(stack: Stack) -> None:
-    """What the load balancer does not take for a stream is none."""
-    assert raw(stack, "/ws/clock/", UPGRADE) == 101
+def test_no_other_path_leads_to_the_stream(stack: Stack) -> None:
+    """A WebSocket handshake on any other spelling of the path gets 403."""
+    assert status_of(stack, "/ws/clock/", UPGRADE) == 101
     aliases = [
         "/ws%2fclock/",
         "/%77s/clock/",
@@ -173,13 +166,13 @@ def test_no_stream_past_the_rule_for_streams(stack: Stack) -> None:
         "/./ws/clock/",
         "/x/ws/clock/",
     ]
-    assert {alias: raw(stack, alias, UPGRADE + "Daphne-Root-Path: /x\r\n") for alias in aliases} == dict.fromkeys(
+    assert {alias: status_of(stack, alias, UPGRADE + "Daphne-Root-Path: /x\r\n") for alias in aliases} == dict.fromkeys(
         aliases, 403
     )
 
 
-def test_frames_come_from_every_replica(stack: Stack) -> None:
-    """The load balancer spreads the viewers evenly, and each of them gets the ticks, in order."""
+def test_viewers_are_spread_over_all_replicas(stack: Stack) -> None:
+    """The load balancer spreads them evenly, and each of them gets ticks in order."""
     wait_until(lambda: len([one for one in settled(stack) if one >= 0]) == 3, "three replicas")
     viewers = crowd(stack, 30)
     spread = settled(stack)
@@ -189,53 +182,53 @@ def test_frames_come_from_every_replica(stack: Stack) -> None:
     for viewer in viewers:
         assert len(viewer.times) > 100
         assert all(before < after for before, after in pairwise(viewer.times))
-    hang_up(viewers)
+    close(viewers)
 
 
 def settled(stack: Stack) -> list[int]:
-    """Return how many connections each replica holds, once the load balancer's own checks are over."""
+    """Return the number of connections of each replica, after the load balancer's own checks."""
     time.sleep(1)
     return list(stack.viewers().values())
 
 
-def test_the_settings_arrive(stack: Stack) -> None:
-    """The ticker formats in the zone that was given to Compose, and the page says so."""
+def test_settings_reach_the_containers(stack: Stack) -> None:
+    """The ticker and the page use the time zone that was given to Compose."""
     status, body = stack.get("/clock/now")
     assert status == 200
     assert json.loads(body)["message"][14:16] != time.strftime("%M", time.gmtime(json.loads(body)["at"] / 1000))
     assert "Asia/Kathmandu" in stack.get("/clock/")[1]
 
 
-def test_a_container_may_ask_the_kernel_for_its_clock(stack: Stack) -> None:
-    """Whether that is synchronised; it is this machine's kernel too."""
+def test_a_container_may_read_the_state_of_the_host_clock(stack: Stack) -> None:
+    """`/clock/now` says whether the kernel's clock is synchronised, as this machine's kernel does."""
     assert json.loads(stack.get("/clock/now")[1])["synchronised"] is ask_kernel()
 
 
 def test_two_tickers_run(stack: Stack) -> None:
-    """So that one can go."""
+    """One is the leader, the other a standby."""
     assert len(stack.containers("ticker")) == 2
 
 
-def test_without_redis_people_get_a_page_and_no_stream(stack: Stack) -> None:
-    """The page says by itself what is wrong; the streams are back soon after Redis is."""
+def test_without_redis_pages_are_served_and_streams_refused(stack: Stack) -> None:
+    """The page itself shows what is wrong. Streams are accepted again soon after Redis is back."""
     stack.compose("stop", "redis")
     try:
-        wait_until(lambda: not takes_viewers(stack), "no replica is ready", 10)
+        wait_until(lambda: not accepts_viewers(stack), "no replica is ready", 10)
         for path in ("/clock/", "/static/clock/clock.js", "/healthz"):
             assert stack.get(path)[0] == 200
     finally:
         stack.compose("start", "redis")
-    wait_until(lambda: takes_viewers(stack), "the replicas are ready again", 10)
+    wait_until(lambda: accepts_viewers(stack), "the replicas are ready again", 10)
     viewers = crowd(stack, 3)
     watch(viewers, 1)
     assert all(viewer.times for viewer in viewers)
-    hang_up(viewers)
+    close(viewers)
 
 
-def takes_viewers(stack: Stack) -> bool:
-    """Return whether a viewer is let in; if not, it is by a 503."""
+def accepts_viewers(stack: Stack) -> bool:
+    """Return whether a viewer can connect; if it cannot, the answer is 503."""
     try:
-        hang_up([connect(stack.port)])
+        close([connect(stack.port)])
     except ConnectionError as error:
         if "503 Service Unavailable" not in str(error):
             raise
@@ -243,42 +236,44 @@ def takes_viewers(stack: Stack) -> bool:
     return True
 
 
-def test_the_page_comes_through_with_its_files(stack: Stack) -> None:
-    """HTML, script and style, and the way from the root to the clock."""
+def test_the_page_and_its_files_are_served(stack: Stack) -> None:
+    """HTML, script, style sheet, and the redirect from the root to the clock."""
     for path in ("/", "/clock/", "/static/clock/clock.js", "/static/clock/clock.css", "/healthz"):
         assert stack.get(path)[0] == 200
 
 
-def test_containers_have_no_more_rights_than_they_need(stack: Stack) -> None:
-    """No root, no writing, no capabilities."""
+def test_containers_have_no_privileges(stack: Stack) -> None:
+    """They do not run as root, cannot write to their file system, and have no capabilities."""
     for service in ("redis", "ticker", "web", "lb"):
         (container, *_) = stack.containers(service)
         uid, can_write = docker(
             "exec", container, "sh", "-c", "id -u; touch /x 2>/dev/null && echo yes || echo no"
         ).split()
         assert can_write == "no", service
-        assert uid != "0" or service == "lb"  # the official HAProxy image has a user of its own; the stand-in has not
+        assert (
+            uid != "0" or service == "lb"
+        )  # the official HAProxy image has a user of its own; a stand-in for it may not
         capabilities = docker("exec", container, "sh", "-c", "grep CapEff /proc/self/status").split()[1]
         assert int(capabilities, 16) == 0, service
 
 
-def test_killing_a_replica_loses_its_viewers_alone_and_they_come_back(stack: Stack) -> None:
-    """A page in a browser and thirty raw viewers: those of the dead replica find out at once; the page is soon live."""
+def test_a_killed_replica_disconnects_only_its_own_viewers(stack: Stack) -> None:
+    """Of a page and thirty viewers, only those of the killed replica are disconnected. The page is soon live again."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
-        # The load balancer keeps no connection to a replica that nobody uses: these are viewers, or one of its checks.
-        wait_until(lambda: not any(stack.viewers().values()), "connections of before are gone", 10)
+        # The load balancer keeps no idle connection to a replica: these are viewers, or one of its checks.
+        wait_until(lambda: not any(stack.viewers().values()), "earlier connections are closed", 10)
         page.goto(f"http://localhost:{stack.port}/clock/")
         page.wait_for_selector('#clock[data-state="live"]')
-        while sum((counts := stack.viewers()).values()) != 1:  # the page's stream alone; the test's own limit ends this
+        while sum((counts := stack.viewers()).values()) != 1:  # only the page's stream; the test's timeout ends this
             pass
         (victim,) = (replica for replica, count in counts.items() if count)
         viewers = crowd(stack, 30)
         watch(viewers, 1)
-        with page.expect_websocket(timeout=20_000) as dialled:
+        with page.expect_websocket(timeout=20_000) as reconnected:
             docker("kill", victim)
-        dialled.value.wait_for_event("framereceived")
+        reconnected.value.wait_for_event("framereceived")
         page.wait_for_selector('#clock[data-state="live"]')
         lost = [viewer for viewer in viewers if is_lost(viewer)]
         assert 5 <= len(lost) <= 20
@@ -290,11 +285,11 @@ def test_killing_a_replica_loses_its_viewers_alone_and_they_come_back(stack: Sta
     back = crowd(stack, len(lost))
     watch(back, 1)
     assert all(viewer.times for viewer in back)
-    hang_up(viewers + back)
+    close(viewers + back)
 
 
 def is_lost(viewer: Viewer) -> bool:
-    """Read what is there, and return whether the connection has ended."""
+    """Read what has arrived, and return whether the connection has ended."""
     try:
         while True:
             viewer.read()
@@ -304,13 +299,13 @@ def is_lost(viewer: Viewer) -> bool:
         return True
 
 
-def test_more_replicas_are_found_without_a_restart(stack: Stack) -> None:
-    """Scaled to five, the same load balancer sends viewers to all five; and nobody is turned away meanwhile."""
+def test_new_replicas_are_found_without_a_restart(stack: Stack) -> None:
+    """After scaling to five, the same load balancer sends viewers to all five. No request fails meanwhile."""
     balancer = stack.containers("lb")
     answers = set()
     with ThreadPoolExecutor() as pool:
         scaling = pool.submit(stack.scale, 5)
-        while not scaling.done():  # nobody is sent to a replica that does not listen yet
+        while not scaling.done():  # no request goes to a replica that does not listen yet
             answers.add(stack.get("/healthz")[0])
         scaling.result()
     assert answers == {200}
@@ -322,13 +317,13 @@ def test_more_replicas_are_found_without_a_restart(stack: Stack) -> None:
             counts = settled(stack)
             return len(counts) == 5 and min(counts) >= 1
         finally:
-            hang_up(viewers)
+            close(viewers)
 
     wait_until(all_have_viewers, "viewers on all five", 60)
 
 
-def test_everything_ends_well(stack: Stack) -> None:
-    """On `stop` ticker and workers exit with 0, and nobody printed a traceback."""
+def test_all_containers_stop_cleanly(stack: Stack) -> None:
+    """On `stop`, tickers and workers exit with 0. None has printed a traceback."""
     ours = stack.containers("ticker") + stack.containers("web")
     stack.compose("stop")
     assert {docker("inspect", "--format", "{{.State.ExitCode}}", one) for one in ours} == {"0"}

@@ -1,4 +1,4 @@
-"""What a clock has to bear during a soak: viewers that come and go, page loads, and hostile messages."""
+"""The load of the endurance test: viewers that connect and disconnect, page loads, and invalid messages."""
 
 import http.client
 import random
@@ -10,21 +10,21 @@ from typing import Final
 
 from redis import Redis
 
+from testbed.attacks import invalid_messages
+from testbed.attacks.aborted import Attack
+from testbed.attacks.stages import CLOSE_FRAME, FIRST_FRAME, HALF_A_FRAME, STREAMS, End, Plan
 from testbed.subscriber import CHANNEL
-from tests.faults import hostile
-from tests.faults.aborted import CLOSE_FRAME, FIRST_FRAME, HALF_A_FRAME, STREAMS, End, Plan
-from tests.faults.attack import Attack
 
-# Viewers at a time, apart from those that have fallen silent; and how many of them come and go, a second.
+# Viewers at a time, without those that have become silent; and how many of them are replaced in a second.
 VIEWERS: Final = 300
 CHURN: Final = 30
 
-# Seconds between two page loads, between two hostile messages, and between two that are huge.
-PAGE_INTERVAL: Final = 1.0
-HOSTILE_INTERVAL: Final = 0.2
-HUGE_INTERVAL: Final = 5.0
+# Seconds between two page loads, between two invalid messages, and between two huge ones.
+PAGE_INTERVAL_S: Final = 1.0
+INVALID_INTERVAL_S: Final = 0.2
+HUGE_INTERVAL_S: Final = 5.0
 
-# How a viewer ends: all equally often.
+# How viewers end, all equally often.
 ENDS: Final = (
     (CLOSE_FRAME, End.FIN),
     (FIRST_FRAME, End.RST),
@@ -36,16 +36,16 @@ ENDS: Final = (
 
 
 def viewers(seed: int = 1) -> Iterator[Plan]:
-    """Yield viewers for ever, each of which stays for about as long as another one takes its place."""
+    """Yield viewers without end. Each stays for 10 s on average, so that `CHURN` a second keep up `VIEWERS`."""
     chance = random.Random(seed)
-    mean = VIEWERS / CHURN
+    mean_s = VIEWERS / CHURN
     while True:
         stage, end = chance.choice(ENDS)
-        yield Plan(stage, end, chance.choice(STREAMS), chance.uniform(mean / 2, mean * 3 / 2))
+        yield Plan(stage, end, chance.choice(STREAMS), chance.uniform(mean_s / 2, mean_s * 3 / 2))
 
 
 class Load:
-    """All of it, in one loop: `turn` does what is due."""
+    """The whole load, in one loop: `poll` does what is due."""
 
     def __init__(self, port: int, redis: Redis) -> None:
         self.attack = Attack(port)
@@ -55,31 +55,31 @@ class Load:
         self._port = port
         self._redis = redis
         self._viewers = viewers()
-        self._hostile = cycle(hostile.messages(2_000))
-        self._huge = cycle(hostile.huge())
+        self._invalid = cycle(invalid_messages.messages(2_000))
+        self._huge = cycle(invalid_messages.huge())
         self._due = dict.fromkeys((self._add_viewer, self._load_page, self._publish), time.monotonic())
-        self._due[self._publish_huge] = time.monotonic() + HUGE_INTERVAL / 2
+        self._due[self._publish_huge] = time.monotonic() + HUGE_INTERVAL_S / 2
 
-    def turn(self) -> None:
+    def poll(self) -> None:
         """Do what is due, and let the viewers read."""
         now = time.monotonic()
         for action, due in self._due.items():
             if now >= due:
                 self._due[action] = max(due, now - 1) + action()
-        self.attack.turn(0.005)
+        self.attack.poll(0.005)
 
     def close(self) -> None:
-        """Let go of all."""
+        """Close all connections."""
         self.attack.close()
 
-    # Each of these returns after how many seconds it is due again.
+    # Each of these returns the seconds after which it is due again.
 
     def _add_viewer(self) -> float:
         self.attack.launch(next(self._viewers))
         return 1 / CHURN
 
     def _load_page(self) -> float:
-        """Load the page with all that it refers to, and ask for the time, as a browser does."""
+        """Load the page with all its files, and request the time, as a browser does."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
         try:
             page = self._get(connection, "/clock/").decode()
@@ -91,7 +91,7 @@ class Load:
             self.page_failures.append(repr(error))
         finally:
             connection.close()
-        return PAGE_INTERVAL
+        return PAGE_INTERVAL_S
 
     def _get(self, connection: http.client.HTTPConnection, path: str) -> bytes:
         connection.request("GET", path)
@@ -102,11 +102,11 @@ class Load:
         return body
 
     def _publish(self) -> float:
-        self._redis.publish(CHANNEL, next(self._hostile))
+        self._redis.publish(CHANNEL, next(self._invalid))
         self.messages += 1
-        return HOSTILE_INTERVAL
+        return INVALID_INTERVAL_S
 
     def _publish_huge(self) -> float:
         self._redis.publish(CHANNEL, next(self._huge))
         self.messages += 1
-        return HUGE_INTERVAL
+        return HUGE_INTERVAL_S

@@ -1,13 +1,17 @@
-"""The fault suite: every row of the table is a test; prints the table, and exits by it.
+"""The fault suite: breaks each part of a running clock. Every row of its table is one or more tests.
 
-    python -m tests.faults [--readme] [pytest's own arguments]
+    python -m tests.faults [--readme] [arguments of pytest]
 
-With `--readme` the table also goes into the README, between its markers.
+It prints the table, and its exit code is 0 if every row passes. With `--readme`, it also writes the table to
+docs/reliability.md, and the most important rows to README.md, between the markers there.
 """
 
 import argparse
 import sys
+from collections.abc import Generator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -15,44 +19,84 @@ from bench.report.machine import describe, in_words
 from bench.report.tables import as_markdown, as_text, between_markers
 from testbed.processes import ROOT
 
-HEADINGS = ("fault", "target", "measured", "")
+HEADINGS: Final = ("fault", "target", "measured", "")
+README_HEADINGS: Final = ("fault", "result")
+
+
+@dataclass
+class Row:
+    """A row of the table: all tests with the same mark."""
+
+    fault: str
+    target: str
+    readme: bool
+    measured: list[str] = field(default_factory=list)
+    verdict: str = "pass"
+
+    @classmethod
+    def of(cls, mark: pytest.Mark) -> "Row":
+        """Return the row of a mark."""
+        fault, target = mark.args
+        return cls(fault, target, bool(mark.kwargs.get("readme", False)))
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Add the result of a test. The row passes if all of its tests do."""
+        for name, value in report.user_properties:
+            if name == "measured" and str(value) not in self.measured:
+                self.measured.append(str(value))
+        if not report.passed:
+            self.verdict = "skipped" if report.skipped else "FAIL"
+
+    def cells(self) -> list[str]:
+        """Return the cells of the row."""
+        return [self.fault, self.target, "; ".join(self.measured) or "-", self.verdict]
+
+    def readme_cells(self) -> list[str]:
+        """Return the cells of the row in the README."""
+        return [self.fault, "; ".join(self.measured) if self.verdict == "pass" else self.verdict]
 
 
 class Table:
-    """A plugin of pytest's: a row for each test that is marked as one."""
+    """A plugin of pytest that collects the rows."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, list[str]] = {}
+        self.rows: dict[str, Row] = {}
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]):  # noqa: ANN201 - a generator
-        """Note what became of a row; a failure before or after the test itself is one, too."""
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Add the result of a test, and a failure before or after it."""
         report = yield
         mark = item.get_closest_marker("fault")
         if mark is not None and (call.when == "call" or not report.passed):
-            measured = dict(report.user_properties).get("measured", "-")
-            # A test with parameters is one row: it passes where all of them do.
-            before = self.rows.get(mark.args[0])
-            verdict = "pass" if report.passed and (before is None or before[3] == "pass") else "FAIL"
-            words = [str(measured)] if before is None or before[2] == measured else [before[2], str(measured)]
-            self.rows[mark.args[0]] = [*mark.args, "; ".join(words), "skipped" if report.skipped else verdict]
+            self.rows.setdefault(mark.args[0], Row.of(mark)).add(report)
         return report
 
 
+def write(rows: list[Row], root: Path = ROOT) -> None:
+    """Write the table to the documentation, and the short one to the README."""
+    machine = f"On {in_words(describe())}:"
+    tables = {
+        root / "docs" / "reliability.md": as_markdown(HEADINGS, [row.cells() for row in rows]),
+        root / "README.md": as_markdown(README_HEADINGS, [row.readme_cells() for row in rows if row.readme]),
+    }
+    for path, table in tables.items():
+        path.write_text(between_markers(path.read_text(), f"{machine}\n\n{table}", "faults"))
+
+
 def main() -> int:
-    """Run the suite; return 0 if every row holds."""
+    """Run the suite; return 0 if every row passes."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--readme", action="store_true", help="put the table into the README")
+    parser.add_argument("--readme", action="store_true", help="write the tables to docs/reliability.md and README.md")
     options, arguments = parser.parse_known_args()
     table = Table()
     code = pytest.main([str(Path(__file__).parent), *arguments], plugins=[table])
     rows = list(table.rows.values())
-    print(f"\n{as_text(HEADINGS, rows)}" if rows else "\nno row was run")
+    print(f"\n{as_text(HEADINGS, [row.cells() for row in rows])}" if rows else "\nno row was run")
     if options.readme and rows:
-        readme = ROOT / "README.md"
-        text = f"On {in_words(describe())}:\n\n{as_markdown(HEADINGS, rows)}"
-        readme.write_text(between_markers(readme.read_text(), text, "faults"))
-    return int(code) or int(not rows or any(row[3] != "pass" for row in rows))
+        write(rows)
+    return int(code) or int(not rows or any(row.verdict != "pass" for row in rows))
 
 
 if __name__ == "__main__":

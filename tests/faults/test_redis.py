@@ -1,123 +1,139 @@
-"""Redis that goes: restarted, paused, hanging up, silent, failed over, not there yet, or unwilling."""
+"""Redis restarts, pauses, refuses connections, falls silent, or is missing when the clock starts."""
 
 import sys
-from collections.abc import Callable
 
 import pytest
 
-from testbed.processes import Program, Worker, takes_connections, wait_until
-from tests.faults.checker import check
-from tests.faults.conftest import Stack
-from tests.faults.proxy import HEALED, SILENT
-from tests.faults.recorder import Recorder
-from tournament.up.broker import free_port
+from testbed.processes import Program, accepts_connections, free_port, wait_until
+from testbed.proxies.half_open import RESTORE, SILENCE
+from testbed.recording.checker import check
+from testbed.recording.record import NS_PER_S
+from testbed.recording.recorder import Recorder
+from tests.faults.conftest import RecordProperty, Stack
 
-Measured = Callable[[str, object], None]
+REFUSES = pytest.mark.fault(
+    "Redis refuses everybody: wrong password; maxclients; loading",
+    "ticks within 3 s of the end; connections kept",
+)
+INTERRUPTS = pytest.mark.fault(
+    "Redis pauses for 2 s; it disconnects its subscribers",
+    "ticks within 500 ms of the end; within 2 s; no burst",
+)
 
 
-def two_good_seconds(stack: Stack, recorder: Recorder) -> tuple[int, int]:
-    """Start a leader, a standby and a worker with 20 clients; return from when until when all was well."""
-    stack.leader()
-    stack.ticker().wait_for_output("standing by")
-    recorder.add(20, [stack.worker().port])
+@pytest.fixture(scope="module")
+def clock(shared_stack: Stack) -> Stack:
+    """A leader, a standby and a worker."""
+    shared_stack.leader()
+    shared_stack.standby()
+    shared_stack.worker()
+    return shared_stack
+
+
+def two_healthy_seconds(stack: Stack, recorder: Recorder) -> tuple[int, int]:
+    """Connect 20 clients, and return the time of two seconds in which all is well."""
+    recorder.add(20, [stack.workers[0].port])
+    recorder.run_until_flowing()
     return recorder.run(2)
 
 
-def sockets_kept(recorder: Recorder) -> bool:
-    """Return whether no client lost its connection."""
-    return all(client.is_open and len(client.visits) == 1 for client in recorder.clients)
-
-
-@pytest.mark.fault("Redis restarted empty", "flowing again within 3 s of its return, sockets kept")
-def test_restarted_empty(stack: Stack, recorder: Recorder, record_property: Measured) -> None:
-    """The lease, the term and the subscriptions are gone."""
-    before = two_good_seconds(stack, recorder)
-    stack.broker.kill()
+@pytest.mark.fault("Redis restarts empty", "ticks within 3 s of its return; connections kept", readme=True)
+def test_redis_restarts_empty(clock: Stack, shared_recorder: Recorder, record_property: RecordProperty) -> None:
+    """The lease, the term and the subscriptions are lost. The clock recovers by itself."""
+    recorder = shared_recorder
+    before = two_healthy_seconds(clock, recorder)
+    clock.broker.kill()
     recorder.run(2)
-    stack.broker.start()
+    clock.broker.start()
     seconds = recorder.run_until_flowing()
     record_property("measured", f"{seconds:.2f} s")
     recorder.run(2)
     after = recorder.run(2)
     assert check(recorder.record, [before, after]) == []
-    assert sockets_kept(recorder)
+    assert recorder.kept_all_connections()
     assert seconds <= 3
 
 
-@pytest.mark.fault(
-    "Redis paused 2 s; subscriber connections killed", "flowing within 500 ms of the end; within 2 s; no burst"
-)
-def test_paused(stack: Stack, recorder: Recorder, record_property: Measured) -> None:
-    """It holds back all that was asked of it, and then does it at once."""
-    before = two_good_seconds(stack, recorder)
-    with stack.redis() as redis:
+@INTERRUPTS
+def test_redis_pauses(clock: Stack, shared_recorder: Recorder, record_property: RecordProperty) -> None:
+    """It delays all commands for 2 s and then runs them at once. Clients get no burst."""
+    recorder = shared_recorder
+    before = two_healthy_seconds(clock, recorder)
+    with clock.redis() as redis:
         redis.execute_command("CLIENT", "PAUSE", 2000, "ALL")
     pause = recorder.run(2)
     seconds = recorder.run_until_flowing()
-    record_property("measured", f"paused: {1000 * seconds:.0f} ms")
+    record_property("measured", f"pause: {1000 * seconds:.0f} ms")
     recorder.run(2)
     after = recorder.run(2)
-    assert recorder.record.flowing_since(pause[0] + 500_000_000) > 1, "it was paused"
+    assert recorder.record.flowing_after_s(pause[0] + NS_PER_S // 2) > 1, "Redis did not pause"
     assert check(recorder.record, [before, after]) == []
-    assert sockets_kept(recorder)
+    assert recorder.kept_all_connections()
     assert seconds <= 0.5
 
 
-@pytest.mark.fault(
-    "Redis paused 2 s; subscriber connections killed", "flowing within 500 ms of the end; within 2 s; no burst"
-)
-def test_subscribers_killed(stack: Stack, recorder: Recorder, record_property: Measured) -> None:
-    """The connections of the worker and the standby, three times."""
-    before = two_good_seconds(stack, recorder)
+@INTERRUPTS
+def test_redis_disconnects_subscribers(
+    clock: Stack, shared_recorder: Recorder, record_property: RecordProperty
+) -> None:
+    """The subscriptions of the worker and the standby are killed three times. Both subscribe again."""
+    recorder = shared_recorder
+    before = two_healthy_seconds(clock, recorder)
     slowest = 0.0
     for _ in range(3):
-        with stack.redis() as redis:
-            others = [one for one in redis.client_list(_type="pubsub") if one["addr"] != recorder.redis_address]
+        with clock.redis() as redis:
+            subscribers = redis.client_list(_type="pubsub")
+            others = [client for client in subscribers if client["addr"] != recorder.redis_address]
             assert len(others) == 2
-            for one in others:
-                redis.client_kill_filter(_id=one["id"])
+            for client in others:
+                redis.client_kill_filter(_id=client["id"])
         slowest = max(slowest, recorder.run_until_flowing())
         recorder.run(1.5)
-    record_property("measured", f"killed: {1000 * slowest:.0f} ms")
+    record_property("measured", f"disconnected: {1000 * slowest:.0f} ms")
     after = recorder.run(2)
     assert check(recorder.record, [before, after]) == []
-    assert sockets_kept(recorder)
+    assert recorder.kept_all_connections()
     assert slowest <= 2
 
 
-@pytest.mark.fault(
-    "Redis refuses everybody: wrong password; maxclients; loading", "flowing within 3 s of the end, sockets kept"
-)
+@REFUSES
 @pytest.mark.parametrize(("setting", "refusing", "willing"), [("requirepass", "no", ""), ("maxclients", "1", "10000")])
-def test_refusing(
-    stack: Stack, recorder: Recorder, record_property: Measured, setting: str, refusing: str, willing: str
+def test_redis_refuses_connections(
+    clock: Stack,
+    shared_recorder: Recorder,
+    record_property: RecordProperty,
+    setting: str,
+    refusing: str,
+    willing: str,
 ) -> None:
-    """A password that nobody was told, or no room; and all connections are ended, so that everybody has to ask."""
-    before = two_good_seconds(stack, recorder)
-    with stack.redis() as redis:
+    """For 3 s it requires an unknown password, or accepts no more clients. All connections are closed first."""
+    recorder = shared_recorder
+    before = two_healthy_seconds(clock, recorder)
+    with clock.redis() as redis:
         redis.config_set(setting, refusing)
         here = redis.client_id()
-        for one in redis.client_list():
-            if one["addr"] != recorder.redis_address and int(one["id"]) != here:
-                redis.client_kill_filter(_id=one["id"])
+        for client in redis.client_list():
+            if client["addr"] != recorder.redis_address and int(client["id"]) != here:
+                redis.client_kill_filter(_id=client["id"])
         refused = recorder.run(3)
         redis.config_set(setting, willing)
     seconds = recorder.run_until_flowing()
     record_property("measured", f"{setting}: {seconds:.2f} s")
     recorder.run(2)
     after = recorder.run(2)
-    assert recorder.record.flowing_since(refused[0] + 500_000_000) > 2, "it refused"
+    assert recorder.record.flowing_after_s(refused[0] + NS_PER_S // 2) > 2, "Redis did not refuse"
     assert check(recorder.record, [before, after]) == []
-    assert sockets_kept(recorder)
+    assert recorder.kept_all_connections()
     assert seconds <= 3
 
 
-@pytest.mark.fault(
-    "Redis refuses everybody: wrong password; maxclients; loading", "flowing within 3 s of the end, sockets kept"
-)
-def test_loading(stack: Stack, recorder: Recorder, record_property: Measured) -> None:
-    """It is back, and reads for four seconds what it had kept: it lets itself be subscribed to, and gives no lease."""
-    before = two_good_seconds(stack, recorder)
+@REFUSES
+def test_redis_loads(stack: Stack, recorder: Recorder, record_property: RecordProperty) -> None:
+    """After a restart it loads a dump for four seconds. Meanwhile it accepts subscriptions, but grants no lease."""
+    stack.leader()
+    stack.standby()
+    stack.worker()
+    before = two_healthy_seconds(stack, recorder)
     with stack.redis() as redis:
         redis.mset({f"key-{number}": number for number in range(4000)})
         redis.save()
@@ -127,54 +143,57 @@ def test_loading(stack: Stack, recorder: Recorder, record_property: Measured) ->
     with stack.redis() as redis:
         _, end = recorder.run(2)
         assert redis.info("persistence")["loading"] == 1
-        recorder.run_until(lambda: redis.info("persistence")["loading"] == 0, "it has loaded")
+        recorder.run_until(lambda: redis.info("persistence")["loading"] == 0, "Redis has loaded")
     seconds = recorder.run_until_flowing()
     record_property("measured", f"loading: {seconds:.2f} s")
     recorder.run(2)
     after = recorder.run(2)
-    assert recorder.record.flowing_since(end) > 1, "it gave no lease"
+    assert recorder.record.flowing_after_s(end) > 1, "Redis granted a lease"
     assert check(recorder.record, [before, after]) == []
-    assert sockets_kept(recorder)
+    assert recorder.kept_all_connections()
     assert seconds <= 3
 
 
-@pytest.mark.fault("Redis half-open for 20 s", "worker not ready within 2 s; flowing within 5 s of healing")
+@pytest.mark.fault(
+    "Redis is half-open for 20 s: the link stays open and carries nothing",
+    "worker not ready within 2 s; ticks within 5 s of the end",
+)
 @pytest.mark.parametrize("who", ["worker", "ticker"])
-def test_half_open(stack: Stack, recorder: Recorder, record_property: Measured, who: str) -> None:
-    """The link to the worker, or to the only ticker, says nothing any more and stays open."""
+def test_redis_is_half_open(stack: Stack, recorder: Recorder, record_property: RecordProperty, who: str) -> None:
+    """The link to the worker, or to the only ticker, falls silent without being closed."""
     port = free_port()
-    command = [sys.executable, "-m", "tests.faults.proxy", str(port), str(stack.broker.port)]
+    command = [sys.executable, "-m", "testbed.proxies.half_open", str(port), str(stack.broker.port)]
     link = stack.run(Program("link", command, stack.directory))
-    wait_until(lambda: takes_connections(port), "the link is there")
+    wait_until(lambda: accepts_connections(port), "the link accepts connections")
     url = f"redis://127.0.0.1:{port}"
     stack.leader(url if who == "ticker" else "")
     worker = stack.worker(url if who == "worker" else "")
-    recorder.add(20, [worker.port])
-    before = recorder.run(2)
-    link.signal(SILENT)
+    before = two_healthy_seconds(stack, recorder)
+    link.signal(SILENCE)
     recorder.run(1.9)
     ready = worker.get("/readyz")
     recorder.run(18)
-    assert recorder.record.flowing_since(before[1] + 10**9) > 1, "it was silent"
-    link.signal(HEALED)
+    assert recorder.record.flowing_after_s(before[1] + NS_PER_S) > 1, "the link was not silent"
+    link.signal(RESTORE)
     seconds = recorder.run_until_flowing()
-    record_property("measured", f"{who}'s link: {ready[0]} at 1.9 s, flowing after {seconds:.1f} s")
+    record_property("measured", f"{who}'s link: {ready[0]} after 1.9 s, ticks after {seconds:.1f} s")
     recorder.run(3)
     after = recorder.run(2)
     assert check(recorder.record, [before, after]) == []
-    assert sockets_kept(recorder)
+    assert recorder.kept_all_connections()
     assert ready[0] == 503
     assert seconds <= 5
     assert worker.get("/readyz")[0] == 200
 
 
-@pytest.mark.fault("Redis absent at boot for 30 s", "no crash, no log flood (at most 10 lines), starts by itself")
-def test_absent_at_boot(stack: Stack, recorder: Recorder, record_property: Measured) -> None:
-    """Ticker and worker start without it."""
+@pytest.mark.fault(
+    "Redis is missing for 30 s when the clock starts", "no crash; at most 10 log lines; the clock starts by itself"
+)
+def test_redis_is_missing_at_the_start(stack: Stack, recorder: Recorder, record_property: RecordProperty) -> None:
+    """Ticker and worker start without it and wait."""
     stack.broker.kill()
     ticker = stack.ticker()
-    worker = Worker(stack.broker.url, stack.directory)
-    stack.workers.append(worker)
+    worker = stack.worker(start=False)
     worker.start()
     recorder.add(5, [worker.port])
     recorder.run(30)
@@ -183,10 +202,10 @@ def test_absent_at_boot(stack: Stack, recorder: Recorder, record_property: Measu
     assert worker.running
     stack.broker.start()
     seconds = recorder.run_until_flowing()
-    record_property("measured", f"{lines} lines, flowing {seconds:.1f} s after it came")
+    record_property("measured", f"{lines} lines; ticks {seconds:.1f} s after Redis started")
     recorder.run(2)
     after = recorder.run(2)
     assert check(recorder.record, [after]) == []
-    assert sockets_kept(recorder)
+    assert recorder.kept_all_connections()
     assert lines <= 10
     assert seconds <= 5

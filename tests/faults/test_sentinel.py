@@ -1,25 +1,22 @@
-"""Redis that fails over, by real Sentinels."""
+"""Redis fails over, by real Sentinels."""
 
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from testbed.processes import Program, takes_connections, wait_until
-from tests.faults.checker import check
-from tests.faults.conftest import Stack
-from tests.faults.recorder import Recorder
-from tournament.up.broker import broker_command, find_broker, free_port
+from testbed.processes import Program, accepts_connections, free_port, wait_until
+from testbed.recording.checker import check
+from testbed.recording.recorder import Recorder
+from tests.faults.conftest import RecordProperty, Stack
+from tournament.up.broker import broker_command, find_broker
 
-Measured = Callable[[str, object], None]
-
-# Three, of which two must agree; how long a master must be silent to be down, in milliseconds.
-COUNT, QUORUM, DOWN_AFTER = 3, 2, 1_000
+# Three Sentinels, of which two must agree that the master is down, after so many milliseconds without an answer.
+COUNT, QUORUM, DOWN_AFTER_MS = 3, 2, 1_000
 
 
 def start_replica(stack: Stack) -> int:
-    """Start a replica of the stack's broker and return its port, when it has all that the master has."""
+    """Start a replica of the stack's broker and return its port when it is in sync."""
     port = free_port()
     directory = stack.directory / "replica"
     directory.mkdir()
@@ -38,16 +35,16 @@ def start_sentinels(stack: Stack) -> str:
         configuration.write_text(
             f"port {port}\nbind 127.0.0.1\ndir {stack.directory}\n"
             f"sentinel monitor clock 127.0.0.1 {stack.broker.port} {QUORUM}\n"
-            f"sentinel down-after-milliseconds clock {DOWN_AFTER}\n"
+            f"sentinel down-after-milliseconds clock {DOWN_AFTER_MS}\n"
             "sentinel failover-timeout clock 10000\n"
         )
         stack.run(Program(f"sentinel-{port}", [find_broker(), str(configuration), "--sentinel"], stack.directory))
     for port in ports:
-        wait_until(lambda port=port: takes_connections(port), "the Sentinel is there")  # type: ignore[misc]
+        wait_until(lambda port=port: accepts_connections(port), "the Sentinel accepts connections")  # type: ignore[misc]
         with stack.redis(port) as sentinel:
             wait_until(
                 lambda sentinel=sentinel: knows_all(sentinel.sentinel_master("clock")),  # type: ignore[misc]
-                "the Sentinel knows all",
+                "the Sentinel knows the others and the replica",
             )
     return ",".join(f"127.0.0.1:{port}" for port in ports)
 
@@ -57,25 +54,27 @@ def knows_all(master: dict[str, object]) -> bool:
     return (master["num-other-sentinels"], master["num-slaves"]) == (COUNT - 1, 1)
 
 
-@pytest.mark.fault("Sentinel failover (real sentinels, down-after 1 s)", "flowing within 5 s")
+@pytest.mark.fault("Sentinel failover (real Sentinels, down after 1 s)", "ticks within 5 s", readme=True)
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
-def test_failover(stack: Stack, recorder: Recorder, record_property: Measured, fault: signal.Signals) -> None:
-    """The master dies; or it stands still, is demoted, and goes on."""
-    recorder.follow(start_replica(stack))  # a replica is told what is published, too
+def test_sentinel_failover(
+    stack: Stack, recorder: Recorder, record_property: RecordProperty, fault: signal.Signals
+) -> None:
+    """The master dies; or it stops, is demoted, and continues."""
+    recorder.subscribe_at(start_replica(stack))  # a replica gets what is published, too
     sentinels = {"REDIS_SENTINELS": start_sentinels(stack), "REDIS_MASTER_NAME": "clock"}
-    stack.leader(**sentinels)
-    stack.ticker(**sentinels).wait_for_output("standing by")
-    recorder.add(20, [stack.worker(**sentinels).port])
+    stack.leader(environment=sentinels)
+    stack.standby(sentinels)
+    recorder.add(20, [stack.worker(environment=sentinels).port])
     before = recorder.run(2)
     stack.broker.signal(fault)
-    recorder.run(0.2)  # what was on its way
+    recorder.run(0.2)  # what was under way
     seconds = 0.2 + recorder.run_until_flowing()
     record_property("measured", f"{fault.name}: {seconds:.1f} s")
     recorder.run(3)
     if fault == signal.SIGSTOP:
         stack.broker.signal(signal.SIGCONT)
-    recorder.run(3)
+        recorder.run(3)
     after = recorder.run(2)
     assert check(recorder.record, [before, after]) == []
-    assert all(client.is_open and len(client.visits) == 1 for client in recorder.clients)
+    assert recorder.kept_all_connections()
     assert seconds <= 5

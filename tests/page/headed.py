@@ -78,7 +78,7 @@ def headed_chromium() -> Iterator[ClientConnection]:
     """Run one, and connect to it."""
     chromium = find_chromium()
     assert chromium
-    assert XVFB, "needs Xvfb: make browser"
+    assert XVFB, "needs Xvfb: make soak installs it"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         reading, writing = os.pipe()
         display = subprocess.Popen(

@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from testbed.processes import Broker, Ticker, Worker
-from tests.page.delays import Delays
+from testbed.proxies.delay import DelayProxy
 from tests.page.headed import XVFB, Tab, headed_chromium
 from tests.page.queries import random_query
 
@@ -215,7 +215,7 @@ def test_on_loopback(page: Page, worker: Worker, table: Table) -> None:
 
 def test_over_a_long_line(page: Page, worker: Worker, directory: Path, table: Table) -> None:
     """80 ± 30 ms each way, and two stalls, for 60 s."""
-    with Delays(worker.port, directory) as line:
+    with DelayProxy(worker.port, directory) as line:
         show(page, line.host)
         accuracy = listen(page, 60)
     table.at_most("80 ± 30 ms each way, 60 s: error, median", accuracy.median, 10, "ms")

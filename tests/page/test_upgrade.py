@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route
 
+from testbed.other_version import copy_tree, from_tree
 from testbed.processes import Broker, Ticker, Worker
-from tests.page.rotation import OtherWorker, Rotation, copy_tree
+from testbed.proxies.rotation import Rotation
 
 LIVE = "#clock[data-state=live]"
 
@@ -23,7 +24,7 @@ def new(broker: Broker, ticker: Ticker, tmp_path_factory: pytest.TempPathFactory
     assert len(classes) > 5
     for script, source in scripts.items():
         script.write_text(re.sub(rf"\b({'|'.join(classes)})\b", r"New\1", source))
-    with OtherWorker(broker.url, tree, tree, CLOCK_TIME_ZONE="Asia/Kathmandu") as worker:
+    with from_tree(Worker(broker.url, tree, CLOCK_TIME_ZONE="Asia/Kathmandu"), tree) as worker:
         worker.wait_for_ticks()
         yield worker
         assert "Traceback" not in worker.output()
@@ -46,7 +47,7 @@ def test_a_page_of_one_version_with_the_files_of_the_other(
     with Rotation(directory, [pages], [files]) as balancer:
         page.goto(f"http://{balancer.host}/clock/")
         page.wait_for_selector(LIVE)
-        assert balancer.asked.count("/clock/") == 1
+        assert balancer.requested.count("/clock/") == 1
 
 
 def test_a_page_whose_files_come_from_both(
@@ -94,11 +95,11 @@ def test_a_second_visit_costs_one_request(context: BrowserContext, directory: Pa
     with Rotation(directory, [worker], [worker]) as balancer:
         context.new_page().goto(f"http://{balancer.host}/clock/")
         context.pages[0].wait_for_selector(LIVE)
-        first = balancer.asked
+        first = balancer.requested
         assert sum(path.startswith("/static/") for path in first) > 20
         context.pages[0].close()
         page = context.new_page()
         page.goto(f"http://{balancer.host}/clock/")
         page.wait_for_selector(LIVE)
-        assert {*balancer.asked[len(first) :]} == {"/clock/", "/clock/now", "/ws/clock/"}
+        assert {*balancer.requested[len(first) :]} == {"/clock/", "/clock/now", "/ws/clock/"}
         page.close()

@@ -1,4 +1,4 @@
-"""Whether what the service installs has known vulnerabilities, as far as that can be asked from here.
+"""Checks the packages of the service for known vulnerabilities, if the database can be reached.
 
 python -m tests.project.audit
 """
@@ -16,21 +16,21 @@ COMMAND = [
 ]
 
 
-# What pip-audit complains of, when it cannot ask: of anything else it must not be silent.
+# What pip-audit prints to standard error if it cannot reach the database. Any other error is a failure.
 OFFLINE = ("requests.exceptions.", "Could not connect", "HTTP")
 
 
-def judge(printed: str, complained: str) -> tuple[bool, str]:
-    """Return whether nothing is known to be wrong, and what to say, of what pip-audit printed and complained of.
+def judge(output: str, errors: str) -> tuple[bool, str]:
+    """Return whether the audit passes, and a text about it, from pip-audit's output and its errors.
 
-    Where it cannot ask it prints nothing, and complains in its last line.
+    If pip-audit cannot reach the database, it prints nothing, and the last line of its errors is the reason.
     """
     try:
-        found: list[dict[str, Any]] = json.loads(printed)["dependencies"]
+        found: list[dict[str, Any]] = json.loads(output)["dependencies"]
     except json.JSONDecodeError:
-        offline = any(sign in complained for sign in OFFLINE)
-        reason = (complained.strip().splitlines() or ["it said nothing"])[-1]
-        return offline, f"nothing was audited, for pip-audit could not {'ask' if offline else 'run'}: {reason[:200]}"
+        offline = any(sign in errors for sign in OFFLINE)
+        reason = (errors.strip().splitlines() or ["no reason given"])[-1]
+        return offline, f"not audited: pip-audit could not {'reach the database' if offline else 'run'}: {reason[:200]}"
     lines = [
         f"{one['name']} {one['version']} has {flaw['id']}, fixed in {', '.join(flaw['fix_versions']) or 'no version'}"
         for one in found
@@ -43,11 +43,11 @@ def judge(printed: str, complained: str) -> tuple[bool, str]:
 
 
 def main() -> None:
-    """Audit, and exit with 1 if there is a vulnerability."""
+    """Audit; exit with 1 if there is a vulnerability or pip-audit could not run."""
     done = subprocess.run(COMMAND, cwd=ROOT, capture_output=True, text=True, check=False)
-    good, words = judge(done.stdout, done.stderr)
-    print(words)
-    sys.exit(0 if good else 1)
+    passes, text = judge(done.stdout, done.stderr)
+    print(text)
+    sys.exit(0 if passes else 1)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
-"""The structure of the code: which folder may import which, and how much a folder holds."""
+"""The structure of the code: which folder may import which, and how many modules a folder may hold."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# From the lowest to the highest: a module imports from its own line and from those above it alone.
+PACKAGES = ("clock", "ticker", "tournament", "testbed", "bench", "tests")
+
+# From the lowest to the highest. A module may import from its own layer and from lower ones.
 LAYERS = (
     ("clock.contract",),
     ("clock.asgi", "clock.process"),
@@ -26,91 +29,111 @@ LAYERS = (
     ("tests",),
 )
 
-# What the ticker needs of the clock: not a line of what the workers do.
+# The parts of the clock that the ticker uses: nothing that belongs to the workers.
 FOR_THE_TICKER = ("clock.contract", "clock.process", "clock.redis")
 
 # Modules in a folder, at most.
 MAX_MODULES = 13
 
+# Folders of tests without a counterpart of the same name: what they test is the project as a whole.
+WHOLE_SYSTEM = {"compose", "endurance", "faults", "page", "project", "system"}
 
+
+@cache
 def modules() -> dict[str, Path]:
-    """Return all modules by name, but for packages' own and the tests."""
-    found = {}
-    for top in ("clock", "ticker", "tournament", "testbed", "bench"):
-        for path in (ROOT / top).rglob("*.py"):
-            if path.name != "__init__.py":
-                found[".".join(path.relative_to(ROOT).with_suffix("").parts)] = path
-    return found
+    """Return the paths of all modules by name, without the packages' own."""
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+        for top in PACKAGES
+        for path in (ROOT / top).rglob("*.py")
+        if path.name != "__init__.py"
+    }
 
 
-def imports(path: Path) -> set[str]:
-    """Return the names of our modules that a module imports."""
+@cache
+def imports(name: str) -> frozenset[str]:
+    """Return the names of our own modules that a module imports."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(modules()[name].read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= names & modules().keys() or {node.module}
     found.discard("clock")  # for its version
-    return {
-        name for name in found if name.split(".")[0] in {"clock", "ticker", "tournament", "testbed", "bench", "tests"}
-    }
+    return frozenset(imported for imported in found if imported.partition(".")[0] in PACKAGES)
+
+
+def folder_of(name: str) -> str:
+    """Return the package that a module is in."""
+    return name.rpartition(".")[0]
 
 
 def layer_of(name: str) -> int:
     """Return the number of a module's layer."""
     found = [n for n, group in enumerate(LAYERS) for one in group if name == one or name.startswith(f"{one}.")]
-    assert len(found) == 1, f"{name} belongs to one of LAYERS"
+    assert len(found) == 1, f"{name} must be in one of LAYERS"
     return found[0]
 
 
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_no_import_goes_upwards(name: str) -> None:
+@pytest.mark.parametrize("top", PACKAGES)
+def test_no_module_imports_from_a_higher_layer(top: str) -> None:
     """A module imports from lower layers and from its own."""
-    for imported in imports(modules()[name]):
-        assert layer_of(imported) <= layer_of(name), f"{name} imports {imported}"
+    upwards = [
+        f"{name} imports {imported}"
+        for name in modules()
+        if name.startswith(f"{top}.")
+        for imported in imports(name)
+        if layer_of(imported) > layer_of(name)
+    ]
+    assert upwards == []
 
 
-def test_no_circle() -> None:
-    """Modules do not import each other, directly or by others."""
-    graph = {name: imports(path) & modules().keys() for name, path in modules().items()}
+def test_no_modules_import_each_other() -> None:
+    """There is no circle of imports, whether direct or through other modules."""
     done: set[str] = set()
 
     def visit(name: str, trail: tuple[str, ...]) -> None:
         assert name not in trail, " -> ".join((*trail, name))
         if name not in done:
-            for imported in graph[name]:
+            for imported in imports(name) & modules().keys():
                 visit(imported, (*trail, name))
             done.add(name)
 
-    for name in graph:
+    for name in modules():
         visit(name, ())
 
 
-def test_folders_do_not_import_each_other() -> None:
-    """Of two folders, at most one imports the other."""
+def test_no_folders_import_each_other() -> None:
+    """Of two folders, at most one imports from the other."""
     graph = {
-        (folder, imported.rpartition(".")[0])
-        for name, path in modules().items()
-        for imported in imports(path) & modules().keys()
-        if (folder := name.rpartition(".")[0]) != imported.rpartition(".")[0]
+        (folder_of(name), folder_of(imported))
+        for name in modules()
+        for imported in imports(name) & modules().keys()
+        if folder_of(name) != folder_of(imported)
     }
     assert {(one, other) for one, other in graph if (other, one) in graph} == set()
 
 
-def test_the_ticker_needs_nothing_of_the_workers() -> None:
-    """The ticker imports the contract, and what it shares with the workers."""
-    for name, path in modules().items():
+def test_the_ticker_imports_nothing_of_the_workers() -> None:
+    """The ticker imports the contract and the parts that it shares with the workers."""
+    for name in modules():
         if name.startswith("ticker."):
-            for imported in imports(path):
+            for imported in imports(name):
                 assert imported.startswith(("ticker", *FOR_THE_TICKER)), f"{name} imports {imported}"
 
 
 def test_folders_are_small() -> None:
-    """No folder has more than about a dozen modules."""
+    """No folder has more than about a dozen modules, folders of tests included."""
     counts: dict[str, int] = {}
     for name in modules():
-        folder = name.rpartition(".")[0]
-        counts[folder] = counts.get(folder, 0) + 1
+        counts[folder_of(name)] = counts.get(folder_of(name), 0) + 1
     assert {folder: count for folder, count in counts.items() if count > MAX_MODULES} == {}
+
+
+def test_the_tests_mirror_the_code() -> None:
+    """Each folder of tests has the name of the folder that it tests, or is about the project as a whole."""
+    folders = {path.parent for path in (ROOT / "tests").rglob("test_*.py")}
+    for folder in folders:
+        inside = folder.relative_to(ROOT / "tests")
+        assert inside.parts[0] in WHOLE_SYSTEM or (ROOT / inside).is_dir(), f"{inside} has no counterpart"

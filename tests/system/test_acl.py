@@ -1,4 +1,4 @@
-"""The users in `deploy/redis-users.conf`: each may do what its role needs, on a real server, and nothing else."""
+"""The Redis users of `deploy/redis-users.conf`: on a real server, each may do what its role needs, and no more."""
 
 import json
 import re
@@ -9,15 +9,14 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from clock.contract import GROUP
 from testbed.processes import ROOT, Ticker, Worker, wait_until
 from testbed.redis_servers import Server
+from testbed.subscriber import CHANNEL
 
 EXAMPLE = ROOT / "deploy" / "redis-users.conf"
-CHANNEL = f"clock__group__{GROUP}"
-REHEARSAL_CHANNEL = f"{CHANNEL}.rehearsal"
+WARM_UP_CHANNEL = f"{CHANNEL}.rehearsal"
 
-# Takes, extends and gives back a lease in the ways in which that can be done.
+# Takes, extends and releases a lease, with every command that a ticker uses for it.
 LEASE = """
 redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', 1000)
 redis.call('SET', KEYS[2], '1')
@@ -32,7 +31,7 @@ KEYS = ("clock:lease", "clock:term")
 
 @pytest.fixture(scope="module")
 def server(directory: Path) -> Iterator[Server]:
-    """A server with the example's users, turned on as it says."""
+    """A server with the example's users, enabled as the example says."""
     file = directory / "redis-users.conf"
     file.write_text(
         re.sub(r"^(user clock-\w+) off resetpass", r"\1 on >sesame", EXAMPLE.read_text(), flags=re.MULTILINE)
@@ -42,7 +41,7 @@ def server(directory: Path) -> Iterator[Server]:
 
 
 def client(server: Server, user: str) -> Redis:
-    """Return a client with a user's rights."""
+    """Return a client with the rights of a user."""
     return server.client(username=user, password="sesame")
 
 
@@ -53,7 +52,7 @@ def bound_of(worker: Worker) -> float | None:
 
 
 def test_ticker_and_worker_need_no_more(server: Server, directory: Path) -> None:
-    """The programs themselves, as these users, in a database of their own."""
+    """A real ticker and a real worker run as these users, in another database."""
     urls = [f"redis://clock-{role}:sesame@{server.address}/1" for role in ("ticker", "worker")]
     with Ticker(urls[0], directory) as ticker, Worker(urls[1], directory) as worker:
         worker.wait_for_ticks()
@@ -61,11 +60,11 @@ def test_ticker_and_worker_need_no_more(server: Server, directory: Path) -> None
         assert "Redis is unavailable" not in ticker.output() + worker.output()
 
 
-def test_what_the_ticker_may_do(server: Server) -> None:
-    """Send, listen, and hold a lease."""
+def test_the_ticker_may_publish_subscribe_and_hold_the_lease(server: Server) -> None:
+    """All commands of its role succeed."""
     with client(server, "clock-ticker") as ticker:
         ticker.publish(CHANNEL, "")
-        ticker.publish(REHEARSAL_CHANNEL, "")
+        ticker.publish(WARM_UP_CHANNEL, "")
         ticker.pubsub().subscribe(CHANNEL)
         assert ticker.eval(LEASE, 2, *KEYS, "one") == 1
         assert ticker.time()
@@ -81,7 +80,7 @@ def test_what_the_ticker_may_do(server: Server) -> None:
         ("clock-worker", ["EVAL", "return 1", "0"]),
         ("clock-worker", ["GET", KEYS[0]]),
         ("clock-worker", ["SET", KEYS[0], ""]),
-        ("clock-worker", ["SUBSCRIBE", REHEARSAL_CHANNEL]),
+        ("clock-worker", ["SUBSCRIBE", WARM_UP_CHANNEL]),
         ("clock-ticker", ["PUBLISH", "another", ""]),
         ("clock-ticker", ["EVAL", "return redis.call('GET', KEYS[1])", "1", "another"]),
         ("clock-ticker", ["SET", "another", ""]),
@@ -102,14 +101,14 @@ def test_what_the_ticker_may_do(server: Server) -> None:
     ],
     ids=lambda part: part if isinstance(part, str) else " ".join(part),
 )
-def test_what_they_may_not_do(server: Server, user: str, command: list[str]) -> None:
-    """Anything else."""
+def test_all_else_is_refused(server: Server, user: str, command: list[str]) -> None:
+    """Commands and keys outside the role fail with a permission error."""
     with client(server, user) as redis, pytest.raises(RedisError, match=r"no permission|NOPERM|ACL failure"):
         redis.execute_command(*command)
 
 
-def test_nobody_comes_in_without_a_name(server: Server) -> None:
-    """Nor with a name that has no password yet, as in the example itself."""
+def test_without_a_password_nobody_gets_in(server: Server) -> None:
+    """The default user is off, and so are the example's users until they have a password."""
     with server.client() as redis, pytest.raises(RedisError, match="authenticated"):
         redis.ping()
     assert re.findall(r"^user (\S+) off resetpass ", EXAMPLE.read_text(), re.MULTILINE) == [

@@ -1,115 +1,82 @@
-"""A crowd on a real worker: sockets that reset, that never read, that come all at once; and other servers."""
+"""Many viewers on a real worker: connecting at once, resetting; and the same application on other servers."""
 
 import socket
 import struct
 import sys
 import threading
-import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from testbed.processes import Broker, Program, Ticker, Worker, wait_until
-from testbed.viewers import Viewer, connect, watch
-from tournament.up.broker import free_port
+from testbed.processes import Broker, PlainWorker, Program, Ticker, Worker, accepts_connections, free_port, wait_until
+from testbed.viewers import Viewer, close, connect, watch
+
+CROWD = 150
 
 
-def close(viewers: list[Viewer]) -> None:
-    """Let them all go."""
-    for viewer in viewers:
-        viewer.socket.close()
+def test_a_crowd_connects_at_once_and_half_of_it_resets(worker: Worker) -> None:
+    """150 viewers connect at once: each gets its 101 first, then whole frames in order. Then every other one resets.
 
-
-def test_a_crowd_that_comes_at_once(worker: Worker) -> None:
-    """Each gets its 101 first and whole frames after it, and those who are there go on getting theirs."""
-    (early,) = viewers = [connect(worker.port)]
-    watch(viewers, 0.5)
+    A viewer that was there before gets its frames all the time, and so do those that stay.
+    """
+    early = connect(worker.port)
+    watch([early], 0.3)
     before = len(early.times)
-
-    def join_in() -> None:
-        viewers.append(connect(worker.port))
-
-    threads = [threading.Thread(target=join_in) for _ in range(150)]
+    crowd: list[Viewer] = []
+    threads = [threading.Thread(target=lambda: crowd.append(connect(worker.port))) for _ in range(CROWD)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    watch(viewers, 1.5)
-    assert len(viewers) == 151
-    assert min(len(viewer.times) for viewer in viewers) > 10
-    assert all(viewer.times == sorted(set(viewer.times)) for viewer in viewers)
-    assert len(early.times) > before + 50
-    close(viewers)
+    assert len(crowd) == CROWD
+    watch([early, *crowd], 1)
+    assert min(len(viewer.times) for viewer in crowd) > 10
+    assert all(viewer.times == sorted(set(viewer.times)) for viewer in (early, *crowd))
+    assert len(early.times) > before + 30
 
-
-def test_resets_among_a_crowd(worker: Worker) -> None:
-    """Half of it goes without a word, and the other half does not notice."""
-    viewers = [connect(worker.port) for _ in range(40)]
-    watch(viewers, 0.3)
-    for viewer in viewers[::2]:
+    leaving, staying = crowd[::2], [early, *crowd[1::2]]
+    for viewer in leaving:
         viewer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    close(viewers[::2])
-    stayed = viewers[1::2]
-    watch(stayed, 0.2)
-    before = [len(viewer.times) for viewer in stayed]
-    watch(stayed, 1)
-    assert all(len(viewer.times) > count + 50 for viewer, count in zip(stayed, before, strict=True))
-    close(stayed)
+    close(leaving)
+    watch(staying, 0.1)
+    counts = [len(viewer.times) for viewer in staying]
+    watch(staying, 0.7)
+    assert all(len(viewer.times) > count + 20 for viewer, count in zip(staying, counts, strict=True))
+    close(staying)
 
 
-def test_a_client_that_never_reads_is_cut_off(broker: Broker, ticker: Ticker, directory: Path) -> None:
-    """Its own kernel goes on taking frames, so only the ping that it does not answer tells. Others stay."""
-    stalled_worker = Worker(broker.url, directory)
-    stalled_worker.command += ["--ping-interval", "3", "--ping-timeout", "3"]
-    with stalled_worker as worker:
-        worker.wait_for_ticks()
-        reading, stalled = connect(worker.port), connect(worker.port)
-        start = time.monotonic()
-        deadline = start + 20
-        while is_connected(stalled.socket, worker.port):
-            watch([reading], 0.2)
-            assert time.monotonic() < deadline
-        assert time.monotonic() - start > 2.5
-        before = len(reading.times)
-        watch([reading], 4)
-        assert len(reading.times) > before + 200
-        close([reading, stalled])
+@pytest.fixture
+def other_servers(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[dict[str, tuple[Program, int]]]:
+    """Daphne itself and Uvicorn with the clock's application, and their ports."""
+    assert ticker.running
+    daphne, port = PlainWorker(broker.url, directory), free_port()
+    command = [sys.executable, "-m", "uvicorn", "--port", str(port), "--log-level", "warning"]
+    uvicorn = Program("uvicorn", [*command, "tournament.asgi:application"], directory, {"REDIS_URL": broker.url})
+    servers = {"daphne": (daphne, daphne.port), "uvicorn": (uvicorn, port)}
+    with ExitStack() as stack:
+        uvicorn.start()
+        stack.callback(uvicorn.kill)
+        stack.enter_context(daphne)
+        daphne.wait_for_ticks()
+        wait_until(lambda: accepts_connections(port), "Uvicorn accepts connections")
+        yield servers
 
 
-def is_connected(client: socket.socket, port: int) -> bool:
-    """Return whether the server's end of a connection is still established (proc(5), /proc/net/tcp: state 01)."""
-    ends = f":{port:04X} 0100007F:{client.getsockname()[1]:04X} 01"
-    return ends in Path("/proc/net/tcp").read_text()
-
-
-@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
-def test_another_server_serves_as_well(broker: Broker, ticker: Ticker, directory: Path, server: str) -> None:
-    """Without a direct way to write, frames go through `websocket.send`: the same ones, and all of them."""
-    if server == "daphne":
-        program: Program = Worker(broker.url, directory, plain=True)
-        port = program.port  # type: ignore[attr-defined]
-    else:
-        port = free_port()
-        command = [sys.executable, "-m", "uvicorn", "--port", str(port), "--log-level", "warning"]
-        program = Program("uvicorn", [*command, "tournament.asgi:application"], directory, {"REDIS_URL": broker.url})
-    with program:
-        viewers: list[Viewer] = []
-        wait_until(lambda: connects(port, viewers), "it takes connections")
-        viewers += [connect(port, f"/ws/clock/?rate={rate}") for rate in (100, 10)]
-        watch(viewers, 3)
-        fast, slow = viewers[-2:]
-        assert len(fast.times) > 150
-        assert 10 < len(slow.times) < 40
-        assert set(slow.times[1:-1]) <= set(fast.times)  # at either end one may come to one of them alone
+def test_other_servers_send_the_same_frames(other_servers: dict[str, tuple[Program, int]]) -> None:
+    """Without the worker's extension, frames are sent with `websocket.send`: the same ones, at each rate."""
+    viewers = {
+        name: [connect(port, f"/ws/clock/?rate={rate}") for rate in (100, 10)]
+        for name, (_, port) in other_servers.items()
+    }
+    everybody = [viewer for pair in viewers.values() for viewer in pair]
+    watch(everybody, 2)
+    for fast, slow in viewers.values():
+        assert len(fast.times) > 80
+        assert 8 < len(slow.times) < 30
+        assert set(slow.times[1:-1]) <= set(fast.times)  # at either end a tick may have reached only one of them
         assert fast.times == sorted(set(fast.times))
-        close(viewers)
+    close(everybody)
+    for program, _ in other_servers.values():
         assert "Traceback" not in program.output()
-
-
-def connects(port: int, viewers: list[Viewer]) -> bool:
-    """Return whether a viewer could connect; it is kept."""
-    try:
-        viewers.append(connect(port))
-    except OSError:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""Behind a proxy that ends TLS: `CLOCK_HTTPS`, on a real worker; and without it."""
+"""`CLOCK_HTTPS` on a real worker behind a proxy that terminates TLS; and a worker without it."""
 
 import http.client
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from testbed.processes import Broker, Ticker, Worker
-from testbed.viewers import connect, watch
+from testbed.viewers import close, connect, watch
 
-BY_HTTPS = {"X-Forwarded-Proto": "https"}
+FROM_HTTPS = {"X-Forwarded-Proto": "https"}
 
 
 @pytest.fixture(scope="module")
 def behind_tls(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[Worker]:
-    """A worker whose viewers come by HTTPS."""
+    """A worker with `CLOCK_HTTPS=on`."""
     assert ticker.running
     with Worker(broker.url, directory, CLOCK_HTTPS="on") as worker:
         worker.wait_for_ticks()
@@ -30,32 +30,32 @@ def head(worker: Worker, path: str, **headers: str) -> tuple[int, dict[str, str]
     return answer.status, {name.lower(): value for name, value in answer.getheaders()}
 
 
-def test_a_page_by_http_leads_to_https(behind_tls: Worker) -> None:
-    """Under its own name, whether a proxy says that it was HTTP or nobody says anything."""
+def test_a_page_over_http_redirects_to_https(behind_tls: Worker) -> None:
+    """It redirects to the same host, whether the proxy names HTTP or no scheme at all."""
     for headers in ({}, {"X-Forwarded-Proto": "http"}):
         status, answer = head(behind_tls, "/clock/", **headers)
         assert (status, answer["location"]) == (301, f"https://127.0.0.1:{behind_tls.port}/clock/")
     assert head(behind_tls, "/clock/", Host="elsewhere.example")[0] == 400
 
 
-def test_a_page_by_https_is_served_and_keeps_to_it(behind_tls: Worker) -> None:
-    """By HSTS, for this name alone."""
-    status, answer = head(behind_tls, "/clock/", **BY_HTTPS)
+def test_a_page_over_https_sets_hsts(behind_tls: Worker) -> None:
+    """The header covers this host alone, without subdomains."""
+    status, answer = head(behind_tls, "/clock/", **FROM_HTTPS)
     assert (status, answer["strict-transport-security"]) == (200, "max-age=2592000")
 
 
-def test_what_balancers_and_pages_ask_leads_nowhere(behind_tls: Worker) -> None:
-    """A balancer asks by HTTP, and the stream and the time are what the page asks for by its own scheme."""
+def test_health_checks_and_the_stream_do_not_redirect(behind_tls: Worker) -> None:
+    """A load balancer checks over HTTP, and the page requests the stream and the time with its own scheme."""
     assert head(behind_tls, "/healthz")[0] == 200
     assert head(behind_tls, "/clock/now")[0] == 200
     viewer = connect(behind_tls.port)
     watch([viewer], 0.5)
     assert viewer.times
-    viewer.socket.close()
+    close([viewer])
 
 
-def test_without_it_no_proxy_is_believed(worker: Worker) -> None:
-    """And nothing is promised of HTTPS."""
-    status, answer = head(worker, "/clock/", **BY_HTTPS)
+def test_without_the_setting_the_proxys_scheme_is_ignored(worker: Worker) -> None:
+    """The page sets no HSTS header."""
+    status, answer = head(worker, "/clock/", **FROM_HTTPS)
     assert status == 200
     assert "strict-transport-security" not in answer

@@ -1,25 +1,34 @@
-"""The parts together: a real broker, a ticker, two workers, real WebSockets."""
+"""The parts together: a real broker, a ticker, two workers and real WebSockets."""
 
 import json
 import selectors
-import signal
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
+import pytest
+
+from clock.contract import TICK_MS
+from testbed.accounting import waited_s
 from testbed.processes import Broker, Ticker, Worker, wait_until
 from testbed.subscriber import CHANNEL, Subscriber
-from testbed.viewers import Viewer, connect, watch
+from testbed.viewers import Viewer, close, connect, watch
 from tests.conftest import lines_of
 
+# Log lines of a worker.
+UNAVAILABLE = "Redis is unavailable"
+FLOWING = "receiving ticks"
 
-def follow(broker: Broker, viewers: list[Viewer], seconds: float) -> set[int]:
-    """Let the viewers watch for so long; return the times of the ticks that were published meanwhile."""
+
+def watch_and_subscribe(broker: Broker, viewers: list[Viewer], seconds: float) -> set[int]:
+    """Let the viewers read for so many seconds; return the times of the ticks that were published meanwhile."""
     subscriber = Subscriber(broker.port, CHANNEL)
     published: set[int] = set()
     with selectors.DefaultSelector() as selector:
         selector.register(
-            subscriber.socket, selectors.EVENT_READ, lambda: published.update(h.at for h in subscriber.read())
+            subscriber.socket, selectors.EVENT_READ, lambda: published.update(tick.at for tick in subscriber.read())
         )
         for viewer in viewers:
             selector.register(viewer.socket, selectors.EVENT_READ, viewer.read)
@@ -31,36 +40,55 @@ def follow(broker: Broker, viewers: list[Viewer], seconds: float) -> set[int]:
     return published
 
 
-def close(viewers: list[Viewer]) -> None:
-    """Hang up."""
-    for viewer in viewers:
-        viewer.socket.close()
+def wait_for_frames(viewer: Viewer, count: int = 20) -> None:
+    """Wait until a viewer has got so many more frames."""
+    before = len(viewer.times)
+
+    def has_got_them() -> bool:
+        watch([viewer], 0.1)
+        return len(viewer.times) >= before + count
+
+    wait_until(has_got_them, f"{count} more frames")
 
 
 def rises(times: list[int]) -> bool:
-    """Return whether each time is above the one before."""
+    """Return whether each time is later than the one before."""
     return all(before < after for before, after in pairwise(times))
 
 
-def test_two_workers_tell_the_same_time(broker: Broker, ticker: Ticker, worker: Worker, directory: Path) -> None:
-    """Every published tick comes to every viewer of either worker, once, in order, and with the same text."""
+def test_workers_send_the_same_ticks_and_fail_alone(
+    broker: Broker, ticker: Ticker, worker: Worker, directory: Path
+) -> None:
+    """Two workers send every published tick to every viewer, once and in order. If one dies, only its viewers notice.
+
+    A viewer with `?rate=10` gets at most one tick of each tenth of a second. At most 5 % of the ticks are missing
+    anywhere, apart from those that a worker drops while it waits for a processor.
+    """
     assert ticker.running
     with Worker(broker.url, directory, CLOCK_TIME_ZONE="Asia/Kathmandu") as other:
         other.wait_for_ticks()
         viewers = [connect(port) for port in (worker.port, other.port) for _ in range(3)]
-        published = follow(broker, viewers, 3)
-        first, last = min(published) + 500, max(published) - 500
+        slow = connect(worker.port, "/ws/clock/?rate=10")
+        waited_before_s = waited_s(worker.pid) + waited_s(other.pid)
+        published = watch_and_subscribe(broker, [*viewers, slow], 2.2)
+        starved = (waited_s(worker.pid) + waited_s(other.pid) - waited_before_s) * 1000 / TICK_MS
+        first, last = min(published) + 300, max(published) - 300
         due = {at for at in published if first <= at <= last}
-        assert len(due) > 150
+        assert len(due) > 50
         for viewer in viewers:
             assert rises(viewer.times)
-            # A busy machine may have a worker drop what came between, but never for one of its viewers alone.
-            assert len(due - set(viewer.times)) <= len(due) // 20
-        close(viewers)
+            assert len(due - set(viewer.times)) <= len(due) / 20 + starved
+        assert rises(slow.times)
+        assert len({at // 100 for at in slow.times}) == len(slow.times)
+        assert len(slow.times) > 5
+
+        other.kill()
+        wait_for_frames(viewers[0])
+        close([*viewers, slow])
 
 
-def test_the_text_is_that_of_the_tickers_zone(worker: Worker) -> None:
-    """Kathmandu is 5 h 45 min ahead of UTC, in the frame as in `/clock/now`."""
+def test_the_time_is_in_the_tickers_zone(worker: Worker) -> None:
+    """`/clock/now` gives the time in Kathmandu, 5 h 45 min ahead of UTC, and the same instant as `at`."""
     status, body = worker.get("/clock/now")
     assert status == 200
     answer = json.loads(body)
@@ -70,95 +98,68 @@ def test_the_text_is_that_of_the_tickers_zone(worker: Worker) -> None:
     assert abs(answer["at"] - time.time() * 1000) < 60_000
 
 
-def test_a_lower_rate(worker: Worker) -> None:
-    """At 10 a second the frames lie a tenth apart, on full tenths where the machine allows it."""
-    (viewer,) = viewers = [connect(worker.port, "/ws/clock/?rate=10")]
-    watch(viewers, 2)
-    close(viewers)
-    assert rises(viewer.times)
-    assert len({at // 100 for at in viewer.times}) == len(viewer.times)
-    assert 15 <= len(viewer.times) <= 21
+class Clock(NamedTuple):
+    """A clock whose parts a test may kill."""
+
+    broker: Broker
+    ticker: Ticker
+    worker: Worker
 
 
-def test_two_namespaces_share_a_broker(broker: Broker, directory: Path, worker: Worker, ticker: Ticker) -> None:
-    """A clock hears the ticks of its own namespace alone, though both use one Redis."""
-    assert ticker.running
-    with Worker(broker.url + "/5", directory, CLOCK_NAMESPACE="other") as other:
-        time.sleep(0.5)  # what is waited for here is that nothing comes
-        assert other.get("/clock/now")[0] == 503
-        assert worker.get("/clock/now")[0] == 200
-        with Ticker(broker.url + "/7", directory, CLOCK_NAMESPACE="other"):
-            other.wait_for_ticks()
-
-
-def test_the_ticker_is_killed_and_comes_back(directory: Path) -> None:
-    """The viewers' sockets stay open, and the frames go on; no time comes twice."""
+@pytest.fixture(scope="module")
+def clock(directory: Path) -> Iterator[Clock]:
+    """A broker, a ticker and a worker that run again after each test. None may print a traceback."""
     with Broker(directory) as broker, Ticker(broker.url, directory) as ticker, Worker(broker.url, directory) as worker:
         worker.wait_for_ticks()
-        (viewer,) = viewers = [connect(worker.port)]
-        watch(viewers, 0.5)
-        ticker.kill()
-        watch(viewers, 0.5)
-        before = len(viewer.times)
-        ticker.start()
-        wait_until(lambda: watch(viewers, 0.1) is None and len(viewer.times) > before + 20, "frames")
-        assert rises(viewer.times)
-        close(viewers)
-
-
-def test_the_broker_is_killed_and_comes_back(directory: Path) -> None:
-    """Ticker and worker find their way back by themselves, with the viewers' sockets open, and say so once."""
-    with Broker(directory) as broker, Ticker(broker.url, directory) as ticker, Worker(broker.url, directory) as worker:
-        worker.wait_for_ticks()
-        (viewer,) = viewers = [connect(worker.port)]
-        watch(viewers, 0.5)
-        broker.kill()
-        watch(viewers, 3)
-        before = len(viewer.times)
-        broker.start()
-        wait_until(lambda: watch(viewers, 0.1) is None and len(viewer.times) > before + 20, "frames")
-        assert rises(viewer.times)
-        close(viewers)
-        ticker.wait_for_output("Redis is available again")
-        worker.wait_for_output("receiving ticks", times=2)
-        assert len(lines_of(ticker)) == 4, ticker.output()
-        assert len(lines_of(worker)) == 5, worker.output()  # listening; waiting, coming; away, coming
+        yield Clock(broker, ticker, worker)
         assert "Traceback" not in worker.output() + ticker.output()
 
 
-def test_redis_absent_when_the_worker_starts(directory: Path) -> None:
-    """It serves its pages meanwhile, does not tell the time, and begins by itself when Redis comes."""
-    with Broker(directory) as broker:
-        broker.kill()
-        with Worker(broker.url, directory) as worker, Ticker(broker.url, directory):
-            worker.wait_for_output("Redis is unavailable")
-            assert worker.get("/clock/")[0] == 200
-            assert worker.get("/healthz")[0] == 200
-            assert worker.get("/clock/now")[0] == 503
-            broker.start()
-            worker.wait_for_ticks()
-            assert "Traceback" not in worker.output()
+def test_frames_continue_after_the_ticker_restarts(clock: Clock) -> None:
+    """A ticker is killed and starts again: viewers keep their connections, and no time comes twice."""
+    viewer = connect(clock.worker.port)
+    watch([viewer], 0.3)
+    clock.ticker.kill()
+    watch([viewer], 0.3)
+    clock.ticker.start()
+    wait_for_frames(viewer)
+    assert rises(viewer.times)
+    close([viewer])
 
 
-def test_a_frozen_broker_is_noticed(directory: Path) -> None:
-    """A link that is open and silent: the worker says that no ticks come, and takes them up again when they do."""
-    with Broker(directory) as broker, Ticker(broker.url, directory), Worker(broker.url, directory) as worker:
-        worker.wait_for_ticks()
-        broker.signal(signal.SIGSTOP)
-        worker.wait_for_output("no ticks for 2 s")
-        broker.signal(signal.SIGCONT)
-        worker.wait_for_output("receiving ticks", times=2)
+def test_ticker_and_workers_recover_when_redis_does(clock: Clock, directory: Path) -> None:
+    """Redis is killed and starts again, empty. A worker that starts meanwhile, in another namespace, works as well.
 
+    - Redis is killed. A second worker starts: it serves pages, is alive, and has no time.
+    - Redis starts. Ticks flow again on the open connections, and each program has logged one line per change of state.
+    - The second worker gets none of these ticks, as they are not of its namespace.
+    - A ticker of that namespace starts, in another database: now the second worker has the time.
+    """
+    broker, ticker, worker = clock
+    viewer = connect(worker.port)
+    watch([viewer], 0.3)
+    logged = [len(lines_of(program)) for program in (ticker, worker)]
+    flowing = worker.output().count(FLOWING)
+    broker.kill()
+    with Worker(broker.url + "/5", directory, CLOCK_NAMESPACE="other") as second:
+        worker.wait_for_output(UNAVAILABLE)
+        second.wait_for_output(UNAVAILABLE)
+        assert second.get("/clock/")[0] == 200
+        assert second.get("/healthz")[0] == 200
+        assert second.get("/clock/now")[0] == 503
 
-def test_a_worker_is_killed(broker: Broker, ticker: Ticker, worker: Worker, directory: Path) -> None:
-    """Its own viewers lose their connection, and nobody else's notice."""
-    assert ticker.running
-    with Worker(broker.url, directory) as other:
-        other.wait_for_ticks()
-        staying, leaving = connect(worker.port), connect(other.port)
-        watch([staying, leaving], 0.3)
-        other.kill()
-        before = len(staying.times)
-        watch([staying], 0.5)
-        assert len(staying.times) > before + 20
-        close([staying, leaving])
+        broker.start()
+        wait_for_frames(viewer)
+        assert rises(viewer.times)
+        close([viewer])
+        ticker.wait_until_leader(times=3)
+        worker.wait_for_output(FLOWING, times=flowing + 1)
+        # The ticker: Redis unavailable, available, the lease lost (if that was noticed before), leader again.
+        assert len(lines_of(ticker)[logged[0] :]) in {3, 4}, ticker.output()
+        # The worker: Redis unavailable, ticks.
+        assert len(lines_of(worker)[logged[1] :]) == 2, worker.output()
+        assert second.get("/clock/now")[0] == 503
+
+        with Ticker(broker.url + "/7", directory, CLOCK_NAMESPACE="other"):
+            second.wait_for_ticks()
+        assert "Traceback" not in second.output()

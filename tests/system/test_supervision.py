@@ -1,101 +1,112 @@
-"""A worker's background tasks, killed one after the other in a real process."""
+"""The background tasks of a worker, killed one after the other in a real process."""
 
 import json
 import signal
 import urllib.parse
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
-from testbed.processes import Broker, Ticker, Worker, wait_until
+from testbed.processes import Broker, PlainWorker, Ticker, Worker, wait_until
 from testbed.viewers import connect as watch_from
 
-AT_ONCE = {"CLOCK_DRAIN_NOTICE": "0", "CLOCK_DRAIN_SPREAD": "0"}
+TASKS = ("relay", "comparison", "heartbeat", "application checker", "timeout checker")
 
 
-def saboteur(broker: Broker, directory: Path, *, plain: bool = False, **environment: str) -> Worker:
-    """Return a worker that does itself harm when it is asked to."""
-    environment = {**AT_ONCE, "CLOCK_TIME_ZONE": "Asia/Kathmandu", **environment}
-    worker = Worker(broker.url, directory, plain=plain, **environment)
-    worker.command[-1] = "tests.system.saboteur:application"
-    return worker
+class Workers(NamedTuple):
+    """Workers that harm themselves when a test asks them to (`testbed.faults.saboteur`)."""
+
+    drains_at_once: Worker
+    drains_late: Worker
+    plain_daphne: Worker
 
 
-@pytest.fixture
-def worker(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[Worker]:
-    """A worker that this test may harm."""
+@pytest.fixture(scope="module")
+def workers(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[Workers]:
+    """Three workers, for the tests of this module in their order."""
     assert ticker.running
-    with saboteur(broker, directory) as worker:
-        worker.wait_for_ticks()
-        yield worker
+    notices = {"CLOCK_DRAIN_SPREAD": "0", "CLOCK_DRAIN_NOTICE": "0"}
+    workers = Workers(
+        Worker(broker.url, directory, **notices),
+        Worker(broker.url, directory, **{**notices, "CLOCK_DRAIN_NOTICE": "60"}),
+        PlainWorker(broker.url, directory, **notices),
+    )
+    with ExitStack() as stack:
+        for worker in workers:
+            worker.command[-1] = "testbed.faults.saboteur:application"
+            stack.enter_context(worker)
+        for worker in workers:
+            worker.wait_for_ticks()
+        yield workers
 
 
 def tasks(worker: Worker) -> dict[str, int]:
-    """Return how many tasks there are of each name."""
+    """Return the number of tasks of each name."""
     counted: dict[str, int] = json.loads(worker.get("/tasks")[1])
     return counted
 
 
-NAMES = ("relay", "comparison", "heartbeat", "application checker", "timeout checker")
+def expect_going_away(worker: Worker, path: str = "", signal_number: signal.Signals | None = None) -> None:
+    """Connect a viewer, make the worker end by a signal or a path or both, and see the viewer closed with 4012."""
+    with connect(f"ws://{worker.host}/ws/clock/", origin=Origin(f"http://{worker.host}")) as viewer:
+        if signal_number is not None:
+            worker.signal(signal_number)
+            wait_until(lambda: worker.get("/readyz")[0] == 503, "the worker drains", 5)
+        if path:
+            worker.get(path)
+        with pytest.raises(ConnectionClosed, match="4012"):
+            while True:
+                viewer.recv(timeout=5)
 
 
-def test_each_task_is_restarted(worker: Worker) -> None:
-    """It is logged, starts again, and there is one of it; the viewers stay, and get ticks."""
-    wait_until(lambda: tasks(worker).keys() >= {*NAMES}, "all tasks run")
-    with watch_from(worker.port).socket as viewer:
-        for number, name in enumerate(NAMES, start=1):
-            assert worker.get("/cancel/" + urllib.parse.quote(name))[0] == 200
-            worker.wait_for_output(f"the task {name!r} failed; restarting it in 0.1 s")
-            wait_until(lambda name=name: tasks(worker).get(name) == 1, f"{name} runs again, once", 5)  # type: ignore[misc]
-            assert worker.output().count("; restarting it") == number
-        viewer.settimeout(5)
-        wait_until(lambda: b'"at"' in viewer.recv(1 << 20), "ticks come", 5)
-        wait_until(lambda: worker.get("/readyz")[0] == 200, "it is ready", 5)
-    assert worker.stop() == 0
-
-
-def test_a_drain_that_is_killed_goes_on(broker: Broker, ticker: Ticker, directory: Path) -> None:
-    """It hurries, the viewer is told, and the worker ends as if nothing had been."""
-    assert ticker.running
-    with saboteur(broker, directory, CLOCK_DRAIN_NOTICE="60") as worker:
-        worker.wait_for_ticks()
-        with connect(f"ws://{worker.host}/ws/clock/", origin=f"http://{worker.host}") as viewer:  # type: ignore[arg-type]
-            worker.signal(signal.SIGTERM)
-            worker.wait_for_output("told to stop")
-            worker.get("/cancel/drain")
-            with pytest.raises(ConnectionClosed, match="4012"):
-                while True:
-                    viewer.recv(timeout=5)
-        assert worker.wait() == 0
-
-
-def test_requests_that_fail_get_their_answer(worker: Worker) -> None:
-    """Each of them, and not only the first: the checker that answers them survives."""
-    for _ in range(4):
+def test_failed_requests_all_get_an_answer(workers: Workers) -> None:
+    """The task that answers failed requests survives the first of them."""
+    worker = workers.drains_at_once
+    for _ in range(3):
         assert worker.get("/fail")[0] == 500
     assert worker.get("/healthz")[0] == 200
     assert "restarting" not in worker.output()
 
 
-def test_a_worker_that_gives_up(worker: Worker) -> None:
-    """It drains as if it had been told to, and its exit code is not 0, so that it is started anew."""
-    with connect(f"ws://{worker.host}/ws/clock/", origin=f"http://{worker.host}") as viewer:  # type: ignore[arg-type]
-        worker.get("/give-up")
-        with pytest.raises(ConnectionClosed, match="4012"):
-            while True:
-                viewer.recv(timeout=5)
+def test_each_task_is_restarted(workers: Workers) -> None:
+    """Each failure is logged, and the task runs again, once. A viewer stays connected and gets ticks."""
+    worker = workers.drains_at_once
+    wait_until(lambda: tasks(worker).keys() >= {*TASKS}, "all tasks run")
+    with watch_from(worker.port).socket as viewer:
+        for number, name in enumerate(TASKS, start=1):
+            assert worker.get("/cancel/" + urllib.parse.quote(name))[0] == 200
+            worker.wait_for_output(f"the task {name!r} failed; restarting it in 0.1 s")
+            wait_until(lambda name=name: tasks(worker).get(name) == 1, f"{name} runs again, once", 5)  # type: ignore[misc]
+            assert worker.output().count("; restarting it") == number
+        viewer.settimeout(5)
+        wait_until(lambda: b'"at"' in viewer.recv(1 << 20), "ticks arrive", 5)
+        wait_until(lambda: worker.get("/readyz")[0] == 200, "the worker is ready", 5)
+
+
+def test_a_worker_that_gives_up_drains_and_fails(workers: Workers) -> None:
+    """It closes its viewers with 4012. Its exit code is 1, so that it is started again."""
+    worker = workers.drains_at_once
+    expect_going_away(worker, "/give-up")
     assert worker.wait() == 1
     assert "a test says so: ending this worker" in worker.output()
 
 
-def test_plain_daphne_that_gives_up(broker: Broker, ticker: Ticker, directory: Path) -> None:
-    """It knows no drain, but it ends, and its exit code is not 0 either."""
-    assert ticker.running
-    with saboteur(broker, directory, plain=True) as worker:
-        worker.wait_for_ticks()
-        worker.get("/give-up")
-        assert worker.wait() == 1
-        assert "a test says so: ending this process" in worker.output()
+def test_a_cancelled_drain_completes(workers: Workers) -> None:
+    """It skips its notice of 60 s, closes the viewers with 4012, and the exit code is 0."""
+    worker = workers.drains_late
+    expect_going_away(worker, "/cancel/drain", signal.SIGTERM)
+    assert worker.wait() == 0
+
+
+def test_plain_daphne_that_gives_up_fails(workers: Workers) -> None:
+    """It has no drain, but it ends, with exit code 1."""
+    worker = workers.plain_daphne
+    worker.get("/give-up")
+    assert worker.wait() == 1
+    assert "a test says so: ending this process" in worker.output()

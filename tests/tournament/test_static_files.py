@@ -14,8 +14,8 @@ import pytest
 from channels.testing import HttpCommunicator
 from django.conf import settings as django_settings
 
-from testbed.processes import ROOT, Broker, Ticker
-from tests.page.rotation import OtherWorker, copy_tree
+from testbed.other_version import copy_tree, from_tree
+from testbed.processes import ROOT, Broker, PlainWorker, Ticker, Worker
 from tournament.asgi import application
 from tournament.static_files import build as static_build
 from tournament.static_files.build import HashedFiles, build, sources
@@ -267,7 +267,7 @@ def test_the_ticker_builds_none(broker: Broker, ticker: Ticker) -> None:
 def test_every_server_builds_them(broker: Broker, tmp_path: Path, directory: Path) -> None:
     """Plain Daphne too, where nothing is built, and its page and its files are there."""
     tree = copy_tree(tmp_path / "tree")
-    with OtherWorker(broker.url, directory, tree, plain=True) as worker:
+    with from_tree(PlainWorker(broker.url, directory), tree) as worker:
         links = re.findall(r'/static/[^"]+', worker.get("/clock/")[1])
         assert len(links) == 4
         assert all(HASHED.fullmatch(link) and worker.get(link)[0] == 200 for link in links)
@@ -279,7 +279,7 @@ def test_for_development_the_sources_are_served(broker: Broker, tmp_path: Path, 
     tree = copy_tree(tmp_path / "tree")
     style = tree / "clock/static/clock/clock.css"
     template = tree / "clock/templates/clock/clock.html"
-    with OtherWorker(broker.url, directory, tree, DJANGO_DEBUG="on") as worker:
+    with from_tree(Worker(broker.url, directory, DJANGO_DEBUG="on"), tree) as worker:
         assert "/static/clock/clock.css" in worker.get("/clock/")[1]
         assert worker.get("/static/clock/clock.css") == (200, style.read_text())
         style.write_text("/* changed */")

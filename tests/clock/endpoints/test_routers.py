@@ -15,7 +15,7 @@ from channels.testing import HttpCommunicator
 from clock.broadcast.relay import Relay
 from clock.endpoints.endpoint import Response, endpoint
 from clock.endpoints.routers import HttpRouter
-from testbed.processes import Broker, Program, Worker, wait_until
+from testbed.processes import Broker, PlainWorker, Program, Worker, wait_until
 from tournament.asgi import application
 from tournament.server.web_request import is_ambiguous
 from tournament.up.broker import free_port
@@ -34,7 +34,8 @@ def port(request: pytest.FixtureRequest, broker: Broker, directory: Path) -> Ite
     port = free_port()
     environment = {"REDIS_URL": broker.url, "CLOCK_NAMESPACE": "quiet"}
     if request.param in {"tournament.server", "daphne"}:
-        program: Program = Worker(broker.url, directory, plain=request.param == "daphne", CLOCK_NAMESPACE="quiet")
+        kind = PlainWorker if request.param == "daphne" else Worker
+        program: Program = kind(broker.url, directory, CLOCK_NAMESPACE="quiet")
         port = program.port  # type: ignore[attr-defined]
     else:
         command = [sys.executable, "-m", "uvicorn", "--port", str(port), "--log-level", "warning"]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from testbed.accounting import open_files
 from testbed.processes import Broker, Ticker, wait_until
-from testbed.viewers import PING, shake_hands
-from tests.faults.proc import open_files
+from testbed.viewers import PING, handshake
 from tests.tournament.server.test_resets import TlsWorker
 from tournament.server.connection import UNSENT_LIMIT
 
@@ -38,7 +38,7 @@ def test_a_client_that_does_not_end_its_side_of_tls(worker: TlsWorker) -> None:
         socket.create_connection(("127.0.0.1", worker.tls_port), timeout=5) as client,
         context.wrap_socket(client, server_hostname="127.0.0.1") as encrypted,
     ):
-        shake_hands(encrypted, worker.tls_port, "/ws/clock/")
+        handshake(encrypted, worker.tls_port, "/ws/clock/")
         encrypted.sendall(CLOSE)
         wait_until(lambda: open_files(worker.pid) <= before, "the descriptor is free", DEADLINE)
 
@@ -50,7 +50,7 @@ def test_a_client_that_does_not_read_the_answer(worker: TlsWorker) -> None:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(5)
         client.connect(("127.0.0.1", worker.port))
-        shake_hands(client, worker.port, "/ws/clock/")
+        handshake(client, worker.port, "/ws/clock/")
         ping = bytes((PING, 0xFD, 0, 0, 0, 0)) + bytes(125)
         for _ in range(3 * UNSENT_LIMIT // len(ping)):
             client.sendall(ping)

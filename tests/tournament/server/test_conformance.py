@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from testbed.processes import Program, takes_connections, wait_until
+from testbed.processes import Program, accepts_connections, wait_until
 from tournament.up.broker import free_port
 
 # Bytes: the largest message of all cases, in 9.1.6 and 9.2.6. What the clock takes in is far less.
@@ -72,7 +72,7 @@ class Server(Program):
     def start(self) -> None:
         """Start it and wait until it takes connections."""
         super().start()
-        wait_until(lambda: not self.running or takes_connections(self.port), "the server takes connections")
+        wait_until(lambda: not self.running or accepts_connections(self.port), "the server takes connections")
         assert self.running, self.output()
 
 

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from clock.contract import CLOSE_GOING_AWAY
-from testbed.processes import Broker, Ticker, Worker, takes_connections, wait_until
+from testbed.processes import Broker, Ticker, Worker, accepts_connections, wait_until
 from testbed.viewers import connect as watch_from
 from tournament.server.drain import HURRIED_SPREAD, PATIENCE, TURN, Drain
 
@@ -194,7 +194,7 @@ def test_it_lets_go_of_its_viewers(broker: Broker, ticker: Ticker, directory: Pa
         assert worker.get("/healthz")[0] == 200
         assert worker.get("/clock/now")[0] == 200
         leavers.append(Leaver(worker))  # a load balancer that has not noticed yet
-        wait_until(lambda: not takes_connections(worker.port), "it takes no connections", 10)
+        wait_until(lambda: not accepts_connections(worker.port), "it takes no connections", 10)
         assert time.monotonic() - start >= 2
         assert worker.wait() == 0
         for leaver in leavers:

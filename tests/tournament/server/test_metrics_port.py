@@ -18,7 +18,7 @@ from twisted.internet.testing import StringTransport
 
 from clock.asgi import ServerStatus
 from clock.broadcast.relay import Relay
-from testbed.processes import ROOT, Broker, Ticker, Worker, takes_connections, wait_until
+from testbed.processes import ROOT, Broker, PlainWorker, Ticker, Worker, accepts_connections, wait_until
 from testbed.viewers import connect, watch
 from tournament.server import metrics_port
 from tournament.server.metrics_port import MOST_CONNECTIONS, MetricsPort, interface_of
@@ -135,12 +135,12 @@ def test_it_is_there_until_the_worker_has_gone(broker: Broker, directory: Path) 
     with Worker(broker.url, directory, **settings) as worker:
         viewers = [connect(worker.port) for _ in range(2)]
         worker.signal(signal.SIGTERM)
-        wait_until(lambda: not takes_connections(worker.port), "no more viewers are taken", 5)
+        wait_until(lambda: not accepts_connections(worker.port), "no more viewers are taken", 5)
         status, _, text = scrape(port)
         assert status == 200
         assert "clock_draining 1.0" in text
         assert worker.wait() == 0
-        assert not takes_connections(port)
+        assert not accepts_connections(port)
         for viewer in viewers:
             viewer.socket.close()
 
@@ -155,9 +155,9 @@ def test_without_the_setting_there_are_none(worker: Worker) -> None:
 def test_plain_daphne_has_none(broker: Broker, directory: Path) -> None:
     """There is nobody who could serve them."""
     port = free_port()
-    with Worker(broker.url, directory, plain=True, CLOCK_METRICS_PORT=str(port)) as worker:
+    with PlainWorker(broker.url, directory, CLOCK_METRICS_PORT=str(port)) as worker:
         assert worker.get("/metrics")[0] == 404
-        assert not takes_connections(port)
+        assert not accepts_connections(port)
 
 
 def test_a_port_that_is_taken(broker: Broker, worker: Worker) -> None:

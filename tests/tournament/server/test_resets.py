@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from testbed.accounting import open_files
+from testbed.attacks.stages import client_hello
 from testbed.processes import Broker, Ticker, Worker, wait_until
 from testbed.redis_servers import Certificate
-from tests.faults.aborted import client_hello
-from tests.faults.proc import open_files
 from tournament.up.broker import free_port
 
 CONNECTIONS = 200

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from clock.contract import CLOSE_BROKEN_CONTRACT
-from testbed.processes import ROOT, Broker, Worker, wait_until
+from testbed.processes import ROOT, Broker, PlainWorker, Worker, wait_until
 from testbed.viewers import connect as watch_from
 from tournament.server import server
 from tournament.server.server import with_backlog
@@ -274,7 +274,7 @@ def test_it_takes_a_crowd_at_once(worker: Worker) -> None:
 
 def test_plain_daphne_serves_the_clock_too(broker: Broker, directory: Path) -> None:
     """Its relay starts with the first request; the frames are the same."""
-    with Worker(broker.url, directory, plain=True) as worker:
+    with PlainWorker(broker.url, directory) as worker:
         worker.wait_for_ticks()
         with viewer(worker) as client:
             assert client.recv(timeout=5).startswith('{"message": "')

@@ -1,4 +1,4 @@
-"""The clock's application, and one address more, by which a test learns what there is in the worker's process.
+"""The clock's application with one more path, by which a test counts what is in the worker's process.
 
 `/census` collects garbage first; `/census?as-it-is` does not.
 """
@@ -13,7 +13,7 @@ from tournament.asgi import application as clock
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Answer `/census`, and leave all else to the clock."""
+    """Answer `/census`, and pass everything else to the clock."""
     if scope["type"] != "http" or scope["path"] != "/census":
         await clock(scope, receive, send)
         return
@@ -22,7 +22,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     counted = {
         "objects": len(gc.get_objects()),
         "tasks": len(asyncio.all_tasks()),
-        "files": len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - the number is all that is asked for
+        "descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - only the number counts
     }
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
     await send({"type": "http.response.body", "body": json.dumps(counted).encode()})

@@ -1,6 +1,6 @@
-"""A ticker that believes it leads, whoever else does: `ticker.ticker.Ticker` with a lease that nobody gave.
+"""A ticker that always believes to be the leader: the real one, with a lease that nobody granted.
 
-python -m tests.faults.impostor TERM
+python -m testbed.faults.false_leader TERM
 """
 
 import asyncio
@@ -17,29 +17,29 @@ class FalseLease(Lease):
     """A lease that is always valid, with the term of the command line."""
 
     async def acquire(self, received_term: int) -> bool:  # noqa: ARG002 - the lease's own signature
-        """Ask nobody."""
+        """Acquire it without asking Redis."""
         self.term = int(sys.argv[1])
         return True
 
     def is_valid(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def is_renewal_due(self) -> bool:
-        """Say no, for there is nothing to renew."""
+        """Return False, as there is nothing to renew."""
         return False
 
 
-class Deaf(Standby):
-    """A standby that hears nobody."""
+class DeafStandby(Standby):
+    """A standby that never subscribes."""
 
     def start(self) -> None:
-        """Do not."""
+        """Do nothing."""
 
 
 async def main() -> None:
     """Publish until killed."""
-    await build_ticker(lease_class=FalseLease, standby_class=Deaf).run()
+    await build_ticker(lease_class=FalseLease, standby_class=DeafStandby).run()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The attack: a process that opens connections and ends them early, and counts what the worker keeps of them.
+"""An attack: a process that opens connections and ends them early, and counts what the worker keeps of them.
 
-    python -m tests.faults.attack --port 8001 --pid 4711 --baseline 30 --count 10000
+    python -m testbed.attacks.aborted --port 8001 --pid 4711 --baseline 30 --count 10000
 
-Prints a line of JSON in the end: see `Attack.report`.
+It prints a line of JSON at the end: see `run`.
 """
 
 import argparse
@@ -11,46 +11,61 @@ import select
 import ssl
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypedDict
 
-from tests.faults.aborted import STAGES, Connection, End, Plan, State, plans, tls_stages
-from tests.faults.proc import open_files
+from testbed.accounting import open_files
+from testbed.attacks.connection import Connection, State
+from testbed.attacks.stages import STAGES, End, Plan, plans, tls_stages
 
 # Connections that are opened at once, so that the worker finds some of them ended already.
 BURST: Final = 10
 
-# Seconds after its end in which a connection's descriptor is freed; and what a busy machine may add.
-DEADLINE: Final = 2.0
-ALLOWANCE: Final = 0.5
+# The descriptor of a connection is free so many seconds after its end; a busy machine may add some.
+FREED_AFTER_S: Final = 2.0
+ALLOWANCE_S: Final = 0.5
 
-# Seconds between two counts of the worker's descriptors.
-COUNT_INTERVAL: Final = 0.25
-
-# Seconds between two looks at what is due without a word from the worker.
-LOOK: Final = 0.05
+# The time between two counts of the worker's descriptors, and between two checks of what is due without data.
+COUNT_INTERVAL_S: Final = 0.25
+CHECK_INTERVAL_S: Final = 0.05
 
 # Connections to one worker at once.
-MOST_HELD: Final = 400
+MAX_LIVE: Final = 400
+
+
+class Report(TypedDict):
+    """The result of an attack.
+
+    `excess` is the largest number of descriptors that the worker had open beyond its baseline, the live connections,
+    and those that had ended within `FREED_AFTER_S`.
+    """
+
+    counts: dict[str, int]
+    seconds: float
+    excess: int
+    max_live: int
+    longest_silence_s: float
+    failures: list[str]
+    failed: int
 
 
 class Attack:
-    """Any number of connections, each of which goes its own way."""
+    """Any number of connections, each of which follows its plan."""
 
     def __init__(self, port: int, *, authority: str = "") -> None:
         self.port = port
         self.failures: list[str] = []
         self.counts: Counter[str] = Counter()
-        self.longest_silence = 0.0
+        self.longest_silence_s = 0.0
         self._epoll = select.epoll()
         self._context = ssl.create_default_context(cafile=authority) if authority else None
         self._connections: dict[int, Connection] = {}
         self._ended: deque[float] = deque()
-        self._look_at = 0.0
+        self._check_at = 0.0
 
     @property
     def open(self) -> int:
-        """The sockets that are open here."""
+        """The number of sockets that are open on this side."""
         return len(self._connections)
 
     def live(self) -> int:
@@ -58,7 +73,7 @@ class Attack:
         return sum(connection.is_live for connection in self._connections.values())
 
     def just_ended(self, seconds: float) -> int:
-        """Return how many have ended within so many seconds."""
+        """Return how many connections have ended within so many seconds."""
         limit = time.monotonic() - seconds
         while self._ended and self._ended[0] < limit:
             self._ended.popleft()
@@ -80,22 +95,22 @@ class Attack:
             if not connection.is_live:
                 self._ended.append(connection.since)
 
-    def turn(self, seconds: float) -> None:
-        """Wait so long at most for something to come, and see to all that is due."""
-        for number, _ in self._epoll.poll(seconds):
-            self._see_to(number, Connection.on_event)
+    def poll(self, timeout_s: float) -> None:
+        """Wait for events, at most so long, and handle all that is due."""
+        for number, _ in self._epoll.poll(timeout_s):
+            self._handle(number, Connection.on_event)
         now = time.monotonic()
-        if now >= self._look_at:
-            self._look_at = now + LOOK
+        if now >= self._check_at:
+            self._check_at = now + CHECK_INTERVAL_S
             for number in list(self._connections):
-                self._see_to(number, lambda connection: connection.pass_time(now))
+                self._handle(number, lambda connection: connection.check_time(now))
 
-    def _see_to(self, number: int, what: Any) -> None:
+    def _handle(self, number: int, step: Callable[[Connection], None]) -> None:
         connection = self._connections[number]
         was_live, before, since = connection.is_live, connection.state, connection.since
-        what(connection)
+        step(connection)
         if before == State.SILENT and not connection.is_live:
-            self.longest_silence = max(self.longest_silence, connection.since - since)
+            self.longest_silence_s = max(self.longest_silence_s, connection.since - since)
         if was_live and not connection.is_live:
             self._ended.append(connection.since)
         if connection.state == State.CLOSED:
@@ -104,47 +119,43 @@ class Attack:
                 self.failures.append(connection.failure)
 
     def close(self) -> None:
-        """Let go of all."""
+        """Close all connections."""
         for connection in self._connections.values():
             connection.close()
         self._epoll.close()
 
 
-def run(attack: Attack, all_plans: Sequence[Plan], rate: float, pid: int, baseline: int) -> dict[str, Any]:
-    """Carry out the plans, so many a second, and return the report.
-
-    `excess` is the most descriptors that the worker had open beyond `baseline`, the connections that were live, and
-    those that had ended within the deadline.
-    """
+def run(attack: Attack, all_plans: Sequence[Plan], rate: float, pid: int, baseline: int) -> Report:
+    """Carry out the plans, so many a second, and return the report."""
     began = due = time.monotonic()
-    count_at = began + COUNT_INTERVAL
-    excess = most = 0
+    count_at = began + COUNT_INTERVAL_S
+    excess = max_live = 0
     waiting = deque(all_plans)
     while waiting or attack.open:
         now = time.monotonic()
-        if waiting and now >= due and attack.live() < MOST_HELD:
+        if waiting and now >= due and attack.live() < MAX_LIVE:
             due = max(due, now - 0.1) + BURST / rate
             for _ in range(min(BURST, len(waiting))):
                 attack.launch(waiting.popleft())
-        attack.turn(0.01)
+        attack.poll(0.01)
         if now >= count_at:
-            count_at = now + COUNT_INTERVAL
+            count_at = now + COUNT_INTERVAL_S
             live = attack.live()
-            most = max(most, live)
-            excess = max(excess, open_files(pid) - baseline - live - attack.just_ended(DEADLINE + ALLOWANCE))
-    return {
-        "counts": attack.counts,
-        "seconds": round(time.monotonic() - began, 1),
-        "excess": excess,
-        "most held": most,
-        "longest silence": round(attack.longest_silence, 1),
-        "failures": attack.failures[:20],
-        "failed": len(attack.failures),
-    }
+            max_live = max(max_live, live)
+            excess = max(excess, open_files(pid) - baseline - live - attack.just_ended(FREED_AFTER_S + ALLOWANCE_S))
+    return Report(
+        counts=attack.counts,
+        seconds=round(time.monotonic() - began, 1),
+        excess=excess,
+        max_live=max_live,
+        longest_silence_s=round(attack.longest_silence_s, 1),
+        failures=attack.failures[:20],
+        failed=len(attack.failures),
+    )
 
 
 def main() -> None:
-    """Attack a worker, and report."""
+    """Attack a worker, and print the report."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--pid", type=int, required=True, help="the worker's")
@@ -153,7 +164,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=250, help="connections a second")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--ends", type=End, nargs="+", default=list(End))
-    parser.add_argument("--authority", default="", help="of the worker's certificate, a PEM file: attacks TLS")
+    parser.add_argument("--authority", default="", help="attack over TLS; the worker's certificate, a PEM file")
     options = parser.parse_args()
     attack = Attack(options.port, authority=options.authority)
     stages = tls_stages() if options.authority else STAGES

@@ -1,8 +1,8 @@
-"""Messages that anybody with access to Redis might publish to the group of ticks, and that are none.
+"""Invalid messages, as anybody with access to Redis could publish them to the group of ticks.
 
-They are the same in every run: what is known to have hurt, real messages that are cut off or changed, fields of a wrong
-type or out of range, and what hypothesis makes of the types that msgpack has. A message that the contract still reads
-as a tick is left out: to forge a tick is another attack.
+They are the same in every run: messages that are known to have done harm; real messages, truncated or changed; fields
+of a wrong type or out of range; and what hypothesis generates from the types of msgpack. A message that the contract
+still accepts as a tick is left out: forging a tick is another attack.
 """
 
 import random
@@ -20,17 +20,17 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from clock.contract import MESSAGE_TYPE, Tick
 
-# A tick long ago, of no term: if it were taken for one, it would be dropped as older than the last.
+# An old tick without a term. If a worker accepted it, it would drop it as not newer than the last.
 AT: Final = 1_577_880_000_000
 TICK: Final = Tick(
     AT, f'{{"message": "2020-01-01 12:00:00.00", "at": {AT}}}', 0, 0, True, "f" * 40, 0.25, 0.125
 ).message()
 
-# Bytes of what a huge message carries. The broker of the tests disconnects a subscriber that it owes more than 1 MiB.
-HUGE: Final = (65_537, 200_000, 1 << 20)
+# Payloads of huge messages, in bytes. The tests' broker disconnects a subscriber with more than 1 MiB unread.
+HUGE_BYTES: Final = (65_537, 200_000, 1 << 20)
 
-# How many of the messages hypothesis makes; the rest is made from real ones.
-MADE_BY_HYPOTHESIS: Final = 1_000
+# How many of the messages hypothesis generates; the others are made from real ones.
+FROM_HYPOTHESIS: Final = 1_000
 
 WRONG: Final[tuple[Any, ...]] = (
     None,
@@ -68,23 +68,23 @@ WRONG: Final[tuple[Any, ...]] = (
 
 KNOWN: Final = (
     b"",
-    b"\x91" * 1_000 + b"\x01",  # nested, and past it what can be printed
+    b"\x91" * 1_000 + b"\x01",  # nested deeper than can be printed
     b"\x91" * 4_000 + b"\x01",
     b"\x81\xa1a" * 1_000 + b"\x01",
     b"\x81\xa2at" + b"\x91" * 900 + b"\x01",
-    b"\x91" * 1_000,  # and never closed
+    b"\x91" * 1_000,  # nested, and truncated
     b"\x81\x90\x01",  # a list as a key
     b"\x81\x80\x01",  # a map as a key
-    b"\x82\xa2at\x01\xa2at\x02",  # a key twice
-    b"\xc1",  # the byte that msgpack never uses
-    b"\xdd\xff\xff\xff\xff",  # lists, maps, bytes and texts of 4 GiB
+    b"\x82\xa2at\x01\xa2at\x02",  # a repeated key
+    b"\xc1",  # the byte that msgpack does not use
+    b"\xdd\xff\xff\xff\xff",  # a list, a map, bytes and text of 4 GiB
     b"\xdf\xff\xff\xff\xff",
     b"\xc6\xff\xff\xff\xff",
     b"\xdb\xff\xff\xff\xff",
     b"\xc9\xff\xff\xff\xff\x05",
     b"\xdc\xff\xff" + b"\x01" * 100,
     b"\xde\xff\xff" + b"\xa1a\x01" * 100,
-    b"\xc7\x0c\xff" + b"\xff" * 12,  # a time that no calendar has
+    b"\xc7\x0c\xff" + b"\xff" * 12,  # a time outside the calendar
     b"\xd7\xff" + b"\xff" * 8,
     b"\xa5\xff\xfe\xfd\xfc\xfb",  # text that is not UTF-8
     b"\x81\xa2at\xa2\xed\xa0",  # half a surrogate
@@ -99,28 +99,29 @@ KNOWN: Final = (
 
 
 def messages(number: int) -> list[bytes]:
-    """Return so many. Django must be set up: the channel layer says how messages are read."""
+    """Return so many messages. Django must be set up, as the channel layer's serializer says which are ticks."""
     read = get_channel_layer().deserialize
-    return list(islice((message for message in _endlessly() if not _is_tick(message, read)), number))
+    return list(islice((message for message in _endless() if not _is_tick(message, read)), number))
 
 
 def _is_tick(message: bytes, read: Callable[[bytes], Any]) -> bool:
     try:
         Tick.from_message(read(message))
-    except Exception:  # noqa: BLE001 - whatever it raises, it is not taken for a tick
+    except Exception:  # noqa: BLE001 - any error means that it is not accepted
         return False
     return True
 
 
 def huge() -> list[bytes]:
-    """Return a few that are larger than any reader should keep."""
-    return [_pack({**TICK, "server": "x" * size}) for size in HUGE] + [b"\x91" * HUGE[0], b"\xff" * HUGE[-1]]
+    """Return a few messages that are too large for any reader to keep."""
+    ticks = [_pack({**TICK, "server": "x" * size}) for size in HUGE_BYTES]
+    return [*ticks, b"\x91" * HUGE_BYTES[0], b"\xff" * HUGE_BYTES[-1]]
 
 
-def _endlessly() -> Iterator[bytes]:
+def _endless() -> Iterator[bytes]:
     real = _pack(TICK)
-    cut_off = (real[:length] for length in range(len(real)))
-    yield from chain(KNOWN, cut_off, _wrong_fields(), _made_by_hypothesis())
+    truncated = (real[:length] for length in range(len(real)))
+    yield from chain(KNOWN, truncated, _wrong_fields(), _from_hypothesis())
     chance = random.Random(1)
     for number in count():
         if number % 10:
@@ -130,7 +131,7 @@ def _endlessly() -> Iterator[bytes]:
 
 
 def _wrong_fields() -> Iterator[bytes]:
-    """Each field of a tick with each wrong value, or missing; unknown versions, types and keys."""
+    """Yield ticks with each field missing or with each wrong value, and unknown versions, types and keys."""
     for name in TICK:
         yield _pack({key: value for key, value in TICK.items() if key != name})
         for wrong in WRONG:
@@ -149,8 +150,8 @@ def _wrong_fields() -> Iterator[bytes]:
     yield _pack({**TICK, "frame": [[TICK]] * 20})
 
 
-def _made_by_hypothesis() -> list[bytes]:
-    """Return structures of what msgpack has types for, some of them under the names of a tick's fields."""
+def _from_hypothesis() -> list[bytes]:
+    """Return structures of all types that msgpack has, some of them with the names of a tick's fields."""
     leaves = st.one_of(
         st.none(),
         st.booleans(),
@@ -171,7 +172,7 @@ def _made_by_hypothesis() -> list[bytes]:
         derandomize=True,
         database=None,
         deadline=None,
-        max_examples=MADE_BY_HYPOTHESIS,
+        max_examples=FROM_HYPOTHESIS,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
@@ -180,13 +181,13 @@ def _made_by_hypothesis() -> list[bytes]:
         made.append(_pack(structure))
 
     with tempfile.TemporaryDirectory() as directory:
-        set_hypothesis_home_dir(directory)  # where it keeps its tables of characters
+        set_hypothesis_home_dir(directory)  # where it stores its tables of characters
         make()
     return made
 
 
 def _mutate(chance: random.Random, data: bytes) -> bytes:
-    """Change a few bytes, leave some out, put some in, repeat some, or have a number be another."""
+    """Change, remove, insert or repeat a few bytes, or replace a number."""
     changed = bytearray(data)
     for _ in range(chance.randint(1, 4)):
         start = chance.randrange(len(changed) + 1)

@@ -1,6 +1,6 @@
-"""A proxy that delays what passes, as a long line does: each chunk for itself, but in order.
+"""A TCP proxy that delays data, as a long link does: each chunk by itself, but in order.
 
-python -m tests.page.delays --port 8002 --to 8001
+python -m testbed.proxies.delay --port 8002 --to 8001
 """
 
 import argparse
@@ -12,25 +12,24 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from testbed.processes import Program, takes_connections, wait_until
-from tournament.up.broker import free_port
+from testbed.processes import Program, accepts_connections, free_port, wait_until
 
-DELAY, SPREAD = 0.08, 0.03  # seconds each way: 80 ± 30 ms, each as likely as the other
-STALL_EVERY, STALL = 25.0, 0.5  # seconds: nothing passes, and then all of it
+DELAY_S, SPREAD_S = 0.08, 0.03  # in each direction: 80 ± 30 ms, evenly distributed
+STALL_INTERVAL_S, STALL_S = 25.0, 0.5  # nothing passes for so long, and then everything
 
 
-class Delays(Program):
+class DelayProxy(Program):
     """The proxy, as a process."""
 
     def __init__(self, to: int, directory: Path) -> None:
         self.port = free_port()
-        command = [sys.executable, "-m", "tests.page.delays", "--port", str(self.port), "--to", str(to)]
-        super().__init__("delays", command, directory)
+        command = [sys.executable, "-m", "testbed.proxies.delay", "--port", str(self.port), "--to", str(to)]
+        super().__init__("delay", command, directory)
 
     def start(self) -> None:
-        """Start it and wait until it takes connections."""
+        """Start it and wait until it accepts connections."""
         super().start()
-        wait_until(lambda: takes_connections(self.port), "the proxy takes connections")
+        wait_until(lambda: accepts_connections(self.port), "the proxy accepts connections")
 
     @property
     def host(self) -> str:
@@ -39,14 +38,16 @@ class Delays(Program):
 
 
 def due(now: float, since_start: float) -> float:
-    """Return when a chunk that comes now may arrive, if it need not wait for those before it."""
-    arrives = now + random.uniform(DELAY - SPREAD, DELAY + SPREAD)
-    into_stall = (since_start + arrives - now) % STALL_EVERY - (STALL_EVERY - STALL)  # each ends a period
-    return arrives + STALL - into_stall if into_stall > 0 else arrives
+    """Return when a chunk that is read now arrives, if it does not wait for those before it."""
+    arrives = now + random.uniform(DELAY_S - SPREAD_S, DELAY_S + SPREAD_S)
+    into_stall = (since_start + arrives - now) % STALL_INTERVAL_S - (
+        STALL_INTERVAL_S - STALL_S
+    )  # a stall ends each interval
+    return arrives + STALL_S - into_stall if into_stall > 0 else arrives
 
 
 async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, due: Callable[[float], float]) -> None:
-    """Pass on what is read, each chunk when it is due, and the end of it too."""
+    """Pass on data, each chunk when it is due, and its end."""
     chunks: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
 
     async def write() -> None:
@@ -71,7 +72,7 @@ async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, du
 
 
 async def serve(port: int, to: int) -> None:
-    """Delay everything between a port and another."""
+    """Delay everything between two local ports."""
     began = time.monotonic()
 
     def when(now: float) -> float:
@@ -92,7 +93,7 @@ async def serve(port: int, to: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Delay what passes.")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--to", type=int, required=True)
     arguments = parser.parse_args()

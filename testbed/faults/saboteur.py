@@ -1,4 +1,4 @@
-"""The clock's application, and addresses by which a test does harm inside the worker's process."""
+"""The clock's application with more paths, by which a test does harm inside the worker's process."""
 
 import asyncio
 import json
@@ -9,9 +9,9 @@ from tournament.asgi import application as clock
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Answer what is below, and leave all else to the clock.
+    """Answer these paths, and pass everything else to the clock.
 
-    `/cancel/NAME` cancels the background task of that name, `/fail` raises, `/give-up` has the relay's supervisor
+    `/cancel/NAME` cancels the background tasks of that name, `/fail` raises, `/give-up` makes the relay's supervisor
     give up, and `/tasks` counts the tasks of each name.
     """
     if scope["type"] != "http":
