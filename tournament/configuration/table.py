@@ -194,7 +194,7 @@ DJANGO_DEBUG: Final = Setting(
     default="off",
     used_by=_WORKER,
     in_compose=False,
-    description="Tracebacks in the browser, and static files and templates that are read anew on each request. For"
+    description="Tracebacks in the browser, and static files and templates that are read again for each request. For"
     " development only.",
 )
 DJANGO_ALLOWED_HOSTS: Final = Setting(
