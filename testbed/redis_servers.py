@@ -46,7 +46,9 @@ class Server(Program):
         if certificate is not None:
             ports = ["--port", "0", "--tls-port", str(self.port), *certificate.options()]
         quiet = ["--save", "", "--appendonly", "no", "--loglevel", "warning", "--repl-diskless-sync-delay", "0"]
-        command = [program(directory), "--bind", "127.0.0.1", "--dir", str(directory), *ports, *quiet, *options]
+        # A replica writes a dump, which no other server in this folder may load.
+        dump = ["--dbfilename", f"redis-{self.port}.rdb"]
+        command = [program(directory), "--bind", "127.0.0.1", "--dir", str(directory), *ports, *quiet, *dump, *options]
         super().__init__("redis", command, directory)
 
     def start(self) -> None:

@@ -21,8 +21,8 @@ from clock.redis.outage import UNAVAILABLE
 from testbed.processes import Ticker, Worker, wait_until
 from testbed.redis_servers import Certificate, Sentinel, Server
 from testbed.viewers import connect, watch
-from tournament.configuration.environment import BadSetting
 from tournament.configuration.redis_host import Sentinels, redis_host
+from tournament.configuration.setting import InvalidSetting
 from tournament.up.broker import free_port
 
 
@@ -206,7 +206,7 @@ def test_sentinel_with_passwords_and_tls(directory: Path) -> None:
 
 def test_settings_that_exclude_each_other_are_refused() -> None:
     """The error names the setting."""
-    with pytest.raises(BadSetting, match="REDIS_SENTINELS"):
+    with pytest.raises(InvalidSetting, match="REDIS_SENTINELS"):
         host_of([("127.0.0.1", 1)], "unix:///run/redis.sock")
-    with pytest.raises(BadSetting, match="REDIS_CA_FILE"):
+    with pytest.raises(InvalidSetting, match="REDIS_CA_FILE"):
         host_of([], "redis://localhost", ca_file="/etc/hosts")
