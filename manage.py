@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line for this project: `python manage.py ticker` is the command that matters."""
+"""Django's command line for this project. Its own command is `python manage.py ticker`."""
 
 import os
 import sys

@@ -44,7 +44,7 @@ async def embed(request: HttpRequest) -> HttpResponseBase:
     """Return the clock without buttons. Only pages of `CLOCK_FRAME_ANCESTORS` may show it in a frame."""
     respond: Callable[..., HttpResponseBase] = _respond
     if settings.CLOCK_FRAME_ANCESTORS:
-        respond = xframe_options_exempt(csp_replace({"frame-ancestors": settings.CLOCK_FRAME_ANCESTORS})(_respond))
+        respond = xframe_options_exempt(csp_replace({"frame-ancestors": settings.CLOCK_FRAME_ANCESTORS})(respond))
     return respond(request, embedded=True)
 
 

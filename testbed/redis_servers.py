@@ -60,10 +60,25 @@ class Server(Program):
         """Its host and port."""
         return f"127.0.0.1:{self.port}"
 
-    def client(self, *, username: str | None = None, password: str | None = None) -> Redis:
+    def client(
+        self,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        ssl: bool = False,
+        ssl_ca_certs: str | None = None,
+    ) -> Redis:
         """Return a client, with the rights of a user if one is named. It retries nothing."""
-        once = Retry(NoBackoff(), 0)
-        return Redis("127.0.0.1", self.port, username=username, password=password, socket_timeout=5, retry=once)
+        return Redis(
+            "127.0.0.1",
+            self.port,
+            username=username,
+            password=password,
+            ssl=ssl,
+            ssl_ca_certs=ssl_ca_certs,
+            socket_timeout=5,
+            retry=Retry(NoBackoff(), 0),
+        )
 
 
 class Sentinel(Server):

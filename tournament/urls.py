@@ -1,4 +1,4 @@
-"""Which view answers which address. The pages for programs and the streams are in asgi.py."""
+"""The paths of Django's views. Those of the stream and of the endpoints for programs are in asgi.py."""
 
 from django.urls import path
 from django.views.generic import RedirectView

@@ -96,4 +96,4 @@ def _of_server(status: ServerStatus) -> Iterator[Metric]:
         closed.add_metric(["other" if code is None else str(code)], status.closed[code])
     yield closed
     text = "WebSocket connections closed because a pong was overdue."
-    yield CounterMetricFamily("clock_heartbeat_cut_off", text, value=status.cut_off)
+    yield CounterMetricFamily("clock_heartbeat_cut_off", text, value=status.timed_out)

@@ -10,7 +10,7 @@ class Backoff:
         self.reset()
 
     def reset(self) -> None:
-        """Begin with the first again."""
+        """Start with the first pause again."""
         self._pause = self._first
 
     def pause(self) -> float:

@@ -1,24 +1,24 @@
-"""Signals during startup: a process that is told to stop before it can stop in good order just ends.
+"""Signals during startup: a process that is stopped before it can shut down gracefully exits at once.
 
-Without a handler SIGTERM ends most processes, but not one with process number 1, as in a container without an init: the
-kernel drops a signal that such a process has no handler for. And uvloop loses a signal that arrives between
-`add_signal_handler` and the start of the loop. So this handler is installed before anything slow is imported, and stays
-until the loop runs and its own handlers are there.
+Without a handler SIGTERM ends most processes, but not process 1, as in a container without an init: the kernel drops a
+signal that such a process has no handler for. And uvloop loses a signal that arrives between `add_signal_handler` and
+the start of the loop. So this handler is installed before anything slow is imported, and stays until the loop runs and
+its own handlers are installed.
 """
 
 import os
 import signal
 from typing import Any, Final
 
-# What ends a process gracefully. SIGHUP is what a terminal sends when it closes.
+# What shuts a process down gracefully. SIGHUP is what a terminal sends when it closes.
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
-# What a process ignores: logs are not files that could be opened anew, and settings are not read again.
+# What a process ignores: logs are not files that could be reopened, and settings are not read again.
 IGNORED_SIGNALS: Final = (signal.SIGUSR1, signal.SIGUSR2)
 
 
 def exit_on_signals() -> None:
-    """End the process at once, with exit code 0, when it is told to stop; until other handlers take over.
+    """Exit at once, with exit code 0, on a signal that stops; until other handlers are installed.
 
     A SIGHUP that is ignored already, as by `nohup`, stays ignored.
     """
@@ -34,5 +34,5 @@ def stop_signals() -> list[signal.Signals]:
 
 
 def _exit(_number: int, _frame: Any) -> None:
-    # Not SystemExit, which Twisted would catch and log: nothing has been started that would have to be ended.
+    # Not SystemExit, which Twisted would catch and log: nothing has been started that would have to be stopped.
     os._exit(0)

@@ -1,34 +1,34 @@
-"""The log of a state: a line for each change, as long as others cannot fill the log with it."""
+"""The log of a state: a line per change, limited in number, because others may cause the changes."""
 
 import logging
 import time
 from collections.abc import Callable
 from typing import Final
 
-# Changes of state that are logged one after the other, and seconds for each beyond these.
-LINES_AT_ONCE: Final = 10
-LINE_INTERVAL: Final = 10.0
+# Changes of state that are logged in a row, and seconds until one more may be logged.
+BURST_LINES: Final = 10
+LINE_INTERVAL_S: Final = 10.0
 
 
 class StateLog:
-    """Logs a state when it changes. Where it changes all the time, it is logged now and then.
+    """Logs a state when it changes. If it changes all the time, most of the changes are not logged.
 
-    What the state is, others may decide: whoever can publish to Redis, for one. `now` is in seconds.
+    Others may decide what the state is: for one, anyone who can publish to Redis. `now` is in seconds.
     """
 
     def __init__(self, logger: logging.Logger, now: Callable[[], float] = time.monotonic) -> None:
         self.logged = ""  # the state that was logged last
         self._logger = logger
         self._now = now
-        self._lines = float(LINES_AT_ONCE)  # that may be logged
+        self._lines = float(BURST_LINES)  # that may be logged
         self._counted_at = now()
 
     def enter(self, state: str, level: int, message: str) -> None:
-        """Log a state, unless it is the one that was logged last; to be called again for as long as it lasts."""
+        """Log a state, unless it is the one that was logged last. Call it again for as long as the state lasts."""
         if state == self.logged:
             return
         now = self._now()
-        self._lines = min(LINES_AT_ONCE, self._lines + (now - self._counted_at) / LINE_INTERVAL)
+        self._lines = min(BURST_LINES, self._lines + (now - self._counted_at) / LINE_INTERVAL_S)
         self._counted_at = now
         if self._lines >= 1:
             self._lines -= 1

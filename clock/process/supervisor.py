@@ -1,9 +1,9 @@
-"""The supervisor: restarts background tasks that fail, with backoff, and says so.
+"""The supervisor: restarts background tasks that fail, with backoff, and logs each failure.
 
-A server or a channel layer that is unavailable is no failure: each task handles that itself and goes on. What arrives
-here is an error that nobody foresaw. It is logged with its traceback, and the task starts again. A task without which
-the process is useless is `vital`: after `GIVE_UP_AFTER` seconds of failing restarts the process is told to end, so that
-whoever started it can start another.
+A server or a channel layer that is unavailable is not a failure: each task handles that itself and continues. What the
+supervisor handles is an error that nobody foresaw. It is logged with its traceback, and the task is restarted. A task
+without which the process is useless is `vital`: when its restarts have been failing for `GIVE_UP_AFTER_S` seconds, the
+process is told to end, so that whatever started it can start another.
 """
 
 import asyncio
@@ -15,27 +15,21 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from clock.process.backoff import Backoff
+from clock.process.restart_policy import RestartPolicy
 
 logger = logging.getLogger(__name__)
 
 Run = Callable[[], Coroutine[Any, Any, None]]
 
 # Seconds between a failure and the restart: the first, and the longest.
-FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 5.0
-
-# Seconds that a task must run without failing to count as healthy again.
-HEALTHY_AFTER: Final = 10.0
-
-# Seconds of failing restarts after which the process ends because of a vital task.
-GIVE_UP_AFTER: Final = 60.0
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 5.0
 
 
 def end_process(reason: str) -> None:
-    """End this process in good order and with exit code 1, under any server: each of them stops on SIGTERM."""
+    """Shut this process down gracefully, with exit code 1, under any server: each of them stops on SIGTERM."""
     logger.critical("%s: ending this process", reason)
-    atexit.register(_exit_with_failure)  # a server that stops on SIGTERM has not failed, as it sees it
+    atexit.register(_exit_with_failure)  # a server that stops on SIGTERM exits with 0
     signal.raise_signal(signal.SIGTERM)
 
 
@@ -45,17 +39,14 @@ def _exit_with_failure() -> None:
 
 
 class _Supervised:
-    """One task: how to start it, and how it has fared."""
+    """One task, how to start it, and its failures."""
 
-    def __init__(self, run: Run, *, vital: bool) -> None:
+    def __init__(self, run: Run, policy: RestartPolicy, *, vital: bool) -> None:
         self.run = run
+        self.policy = policy
         self.vital = vital
         self.task: asyncio.Task[None] | None = None
         self.restart: asyncio.TimerHandle | None = None
-        self.backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
-        self.started_at = 0.0
-        self.failing_since: float | None = None
-        self.down_since: float | None = None  # None while it runs
 
 
 class Supervisor:
@@ -70,12 +61,13 @@ class Supervisor:
         self._gave_up = False
 
     def start(self, name: str, run: Run, *, vital: bool = False) -> None:
-        """Start `run()` as a task of this name; nothing happens if one of this name is supervised already.
+        """Start `run()` as a task of this name. No effect if one of this name is supervised already.
 
-        A task that returns is finished. One that raises, or is cancelled by anybody but `stop`, is started again.
+        A task that returns is finished. One that raises, or is cancelled other than by `stop`, is restarted.
         """
         if name not in self._tasks:
-            self._tasks[name] = _Supervised(run, vital=vital)
+            policy = RestartPolicy(FIRST_PAUSE_S, LONGEST_PAUSE_S, now=self._now)
+            self._tasks[name] = _Supervised(run, policy, vital=vital)
             self._launch(name)
 
     def is_supervised(self, name: str) -> bool:
@@ -83,12 +75,9 @@ class Supervisor:
         return name in self._tasks
 
     def down_for(self, name: str) -> float:
-        """Return for how many seconds a task has not been running, or has kept failing; 0 for one that is well."""
+        """Return for how many seconds a task's restarts have been failing; 0 for a healthy task."""
         supervised = self._tasks.get(name)
-        if supervised is None:
-            return 0.0
-        since = supervised.failing_since if self._is_failing(supervised) else supervised.down_since
-        return 0.0 if since is None else self._now() - since
+        return 0.0 if supervised is None else supervised.policy.failing_for_s()
 
     async def stop(self, *names: str) -> None:
         """Cancel these tasks, or all if none is named, and wait for their end."""
@@ -103,16 +92,10 @@ class Supervisor:
         if running:
             await asyncio.wait(running)
 
-    def _is_failing(self, supervised: _Supervised) -> bool:
-        if supervised.failing_since is None:
-            return False
-        healthy = supervised.down_since is None and self._now() - supervised.started_at >= HEALTHY_AFTER
-        return not healthy
-
     def _launch(self, name: str) -> None:
         supervised = self._tasks[name]
         supervised.restart = None
-        supervised.started_at, supervised.down_since = self._now(), None
+        supervised.policy.record_start()
         supervised.task = asyncio.get_running_loop().create_task(supervised.run(), name=name)
         supervised.task.add_done_callback(lambda task: self._ended(name, supervised, task))
 
@@ -125,15 +108,9 @@ class Supervisor:
         if error is None:
             del self._tasks[name]
             return
-        now = self._now()
-        if not self._is_failing(supervised):
-            supervised.failing_since = now
-            supervised.backoff.reset()
-        supervised.down_since = now
-        pause = supervised.backoff.pause()
-        logger.error("the task %r failed; restarting it in %.1f s", name, pause, exc_info=error)
-        failing_for = now - (supervised.failing_since or now)
-        if supervised.vital and failing_for >= GIVE_UP_AFTER and not self._gave_up:
+        pause_s = supervised.policy.record_failure()
+        logger.error("the task %r failed; restarting it in %.1f s", name, pause_s, exc_info=error)
+        if supervised.vital and supervised.policy.should_give_up() and not self._gave_up:
             self._gave_up = True
-            self.give_up(f"the task {name!r} has kept failing for {failing_for:.0f} s")
-        supervised.restart = asyncio.get_running_loop().call_later(pause, self._launch, name)
+            self.give_up(f"the task {name!r} has kept failing for {supervised.policy.failing_for_s():.0f} s")
+        supervised.restart = asyncio.get_running_loop().call_later(pause_s, self._launch, name)

@@ -21,7 +21,7 @@ from clock.contract import (
     format_time,
     parse_rate,
 )
-from clock.redis.layer import read_flat_map
+from clock.redis.flat_map import read_flat_map
 
 # Messages as earlier tickers published them, and the ticks they contain. Keep them as long as such tickers may run.
 FRAME = '{"message": "2026-11-22 12:48:00.12", "at": 1795351680120}'

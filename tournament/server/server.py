@@ -1,124 +1,162 @@
-"""The web worker: Daphne, made fit for a crowd that stays.
+"""The web worker: Daphne for large crowds of viewers that stay.
 
-Beyond Daphne's own it offers each connection a quicker way to send (see `Server.create_application`), starts and stops
-the application by ASGI's lifespan protocol, takes thousands of connections at once, and cuts off clients that have
-stopped reading.
+Beyond Daphne's own server it offers each connection a faster way to send (see `Server.prepare`), starts and stops the
+application by ASGI's lifespan protocol, accepts thousands of connections at once, drains before it stops, and
+disconnects clients that have stopped reading.
 """
 
 import asyncio
-import contextlib
 import gc
 import logging
-import resource
 import signal
 import sys
 from functools import partial
 from typing import Any, Final
 
 from django.conf import settings
-from twisted.internet import defer, reactor
-from twisted.logger import (
-    FilteringLogObserver,
-    LogLevel,
-    LogLevelFilterPredicate,
-    STDLibLogObserver,
-    globalLogPublisher,
-)
-from twisted.web.http import _GenericHTTPChannelProtocol
 
-from clock.asgi import DIRECT_WRITE, SERVER_STATUS, ServerStatus
+from clock.asgi import DIRECT_WRITE, SERVER_STATUS, Application, ServerStatus
 from clock.process.signals import stop_signals
-from tournament.server.connection import Connection
+from clock.process.supervisor import Supervisor
+from tournament.server.adapter.daphne_server import DaphneServer
+from tournament.server.adapter.websocket import WebSocket
+from tournament.server.connection import Connection, Shared
 from tournament.server.drain import Drain
 from tournament.server.heartbeat import Heartbeat
-from tournament.server.http_connection import HttpConnection
-from tournament.server.inbox import Inbox
+from tournament.server.http_limits import HttpLimits
+from tournament.server.lifespan import Lifespan
 from tournament.server.metrics_port import MetricsPort
-from tournament.server.steady import SteadyServer
+from tournament.server.open_files import raise_open_file_limit
 
 logger = logging.getLogger(__name__)
 
-# Connections that the kernel holds until the worker takes them. Twisted's own is 50, which a crowd that comes back at
-# once overruns; the kernel cuts it to net.core.somaxconn.
+# Connections that the kernel holds until the worker accepts them. Twisted's own is 50, which a crowd that reconnects at
+# once exceeds; the kernel reduces it to net.core.somaxconn.
 BACKLOG: Final = 4096
 
-# What hurries a drain: Ctrl-C and Ctrl-\\ on a terminal.
+# Signals that hurry a drain: Ctrl-C and Ctrl-\\ on a terminal.
 HURRY_SIGNALS: Final = (signal.SIGINT, signal.SIGQUIT)
 
 # How often a drain that fails is tried; after that the worker stops without.
 DRAIN_ATTEMPTS: Final = 3
 
-# Open files that macOS lets a process have at most, whatever its limits say.
-OPEN_MAX: Final = 10_240
 
+class Server:
+    """A worker: its tasks, its signals and its drain. It answers the adapter's `ServerEvents`.
 
-class Server(SteadyServer):
-    """Daphne's server, with a lifespan, a heartbeat, a drain and a direct way to write."""
+    `options` are Daphne's own, as its command line passes them.
+    """
 
-    def __init__(self, application: Any, endpoints: list[str], **options: Any) -> None:
+    def __init__(self, application: Application, endpoints: list[str], **options: Any) -> None:
         endpoints = [with_backlog(endpoint) for endpoint in endpoints]
-        super().__init__(application, endpoints, signal_handlers=False, **options)
-        self._ports: list[Any] = []
+        self.status = ServerStatus(self.give_up)
+        self.supervisor = Supervisor(self.give_up)
+        self.heartbeat = Heartbeat(options["ping_interval"], options["ping_timeout"])
+        self._pings = options["ping_interval"] > 0
+        self._shared = Shared(
+            heartbeat=self.heartbeat,
+            status=self.status,
+            accepts_messages=options["websocket_max_message_size"] > 0,
+            max_control_frames=settings.CLOCK_MAX_CONTROL_FRAMES,
+        )
+        self._daphne = DaphneServer(
+            application,
+            endpoints,
+            events=self,
+            http_rules=HttpLimits.from_settings(),
+            supervisor=self.supervisor,
+            signal_handlers=False,
+            **options,
+        )
+        self._lifespan = Lifespan(application, self.status)
+        self._metrics_port = MetricsPort(settings.CLOCK_METRICS_PORT, endpoints, self.status)
         self._drain = Drain(self, settings.CLOCK_DRAIN_NOTICE, settings.CLOCK_DRAIN_SPREAD)
         self._drain_attempts = 0
         self._has_failed = False
-        self.status = ServerStatus(self.give_up)
-        self.supervisor.give_up = self.give_up
-        self._metrics_port = MetricsPort(settings.CLOCK_METRICS_PORT, endpoints, self.status)
-        self._lifespan_messages: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-        self._lifespan: asyncio.Task[None] | None = None
-        self.heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
 
     def run(self) -> None:
-        """Serve until told to stop."""
+        """Serve until stopped by a signal.
+
+        Raises:
+            SystemExit: with 1, if the worker gave up, or an endpoint is unavailable.
+        """
         raise_open_file_limit()
         self._metrics_port.listen()
-        reactor.callWhenRunning(self._start)
-        reactor.addSystemEventTrigger("before", "shutdown", self._end)
-        super().run()
+        self._daphne.run()
         for number in stop_signals():
-            signal.signal(number, signal.SIG_IGN)  # it has stopped; one more signal is not to change the exit code
+            signal.signal(number, signal.SIG_IGN)  # it has stopped: one more signal must not change the exit code
         if self._has_failed:
             sys.exit(1)
 
-    def _start(self) -> None:
-        self.http_factory.protocol = make_http_connection
-        self.ws_factory.protocol = Connection.with_options_of(
-            self.ws_factory, max_control_frames=settings.CLOCK_MAX_CONTROL_FRAMES
-        )
-        log_twisted_errors()
+    # --- Called by the adapter ---
+
+    def started(self) -> None:
+        """Start the tasks of the worker."""
         loop = asyncio.get_event_loop()
-        loop.call_soon(self._take_signals)  # not yet: uvloop loses those that come before it runs
-        if self.ping_interval > 0:
+        loop.call_soon(self._handle_signals)  # not yet: uvloop loses those that arrive before it runs
+        if self._pings:
             loop.call_soon(partial(self.supervisor.start, "heartbeat", self.heartbeat.run, vital=True))
-        self._lifespan = loop.create_task(self._live(), name="lifespan")
-        self._lifespan_messages.put_nowait({"type": "lifespan.startup"})
-        # What is loaded by now is here to stay: the collector need not walk it while a tick waits.
+        self._lifespan.start(loop)
+        # What is loaded by now stays until the end: the garbage collector need not scan it while a tick waits.
         gc.collect()
         gc.freeze()
 
+    async def stopping(self) -> None:
+        """Stop the tasks of the worker."""
+        await self.supervisor.stop()
+        await self._lifespan.stop()
+
+    def listening(self, address: Any) -> None:
+        """Log where the clock is."""
+        if hasattr(address, "port"):
+            host = f"[{address.host}]" if ":" in address.host else address.host
+            logger.info("listening on http://%s:%d/clock/", host, address.port)
+        else:
+            logger.info("listening on %s", address)
+
+    def connected(self, socket: WebSocket) -> Connection:
+        """Return the policy of a new WebSocket."""
+        return Connection(socket, self._shared)
+
+    def prepare(self, scope: dict[str, Any], socket: WebSocket | None) -> None:
+        """Add this server's extensions to a scope.
+
+        A WebSocket's scope has, unless it is over TLS, `scope["extensions"][DIRECT_WRITE]`, which is
+        `{"write": write, "viewer": viewer}`. `write(frame: bytes) -> bool` is `Connection.write`, for one frame to one
+        client; `viewer` is the connection as a `clock.asgi.Viewer`, for a crowd. An HTTP request's scope has
+        `scope["extensions"][SERVER_STATUS]`, which is `{"status": status}`.
+        """
+        if socket is None:
+            scope["extensions"] = {SERVER_STATUS: {"status": self.status}}
+            return
+        # The address that is connected, whatever `--proxy-headers` finds: it trusts what the client itself can send.
+        scope["client"] = socket.peer_address()
+        connection = socket.events
+        if isinstance(connection, Connection) and connection.is_direct:
+            scope["extensions"] = {DIRECT_WRITE: {"write": connection.write, "viewer": connection}}
+
     # --- Stopping ---
 
-    def _take_signals(self) -> None:
+    def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in stop_signals():
             loop.add_signal_handler(number, self._stop_on, number)
 
     def _stop_on(self, number: signal.Signals) -> None:
-        """Drain, and then stop. SIGINT and SIGQUIT, from a terminal, hurry; and so does a second signal."""
+        """Drain, then stop. A terminal's SIGINT and SIGQUIT hurry the drain, and so does any second signal."""
         if number in HURRY_SIGNALS or self.status.draining:
             self._drain.hurry()
-        self._begin_drain("told to stop: draining")
+        self._begin_drain(f"stopping on {number.name}: draining")
 
     def give_up(self, reason: str) -> None:
-        """Drain, stop and exit with 1: a task without which this worker is useless keeps failing."""
+        """Drain, stop and exit with 1: a task that the worker cannot do without keeps failing."""
         logger.critical("%s: ending this worker", reason)
         self._has_failed = True
         self._begin_drain("draining")
 
-    def _begin_drain(self, words: str) -> None:
+    def _begin_drain(self, message: str) -> None:
         if not self.status.draining:
-            logger.info(words)
+            logger.info(message)
             self.status.draining = True
             self.supervisor.start("drain", self._drain_and_stop)
 
@@ -128,124 +166,26 @@ class Server(SteadyServer):
             self._drain.hurry()
         if self._drain_attempts <= DRAIN_ATTEMPTS:
             await self._drain.run()
-        self.stop()
+        self._daphne.stop()
+
+    # --- Called by the drain ---
 
     def stop_listening(self) -> None:
-        """Take no more connections."""
-        for port in self._ports:
-            port.stopListening()
+        """Accept no more connections."""
+        self._daphne.stop_listening()
 
     def viewers(self) -> list[Connection]:
-        """Return the WebSockets that are open."""
-        return [one for one in self.connections if isinstance(one, Connection) and one.state == Connection.STATE_OPEN]
+        """Return the connections that are open."""
+        policies = (socket.events for socket in self._daphne.websockets())
+        return [policy for policy in policies if isinstance(policy, Connection)]
 
     def is_idle(self) -> bool:
-        """Return whether there is no WebSocket, and no request under way."""
-        return not self.connections
-
-    # --- The application ---
-
-    async def _live(self) -> None:
-        scope = {
-            "type": "lifespan",
-            "asgi": {"version": "3.0", "spec_version": "2.0"},
-            "extensions": {SERVER_STATUS: {"status": self.status}},
-        }
-
-        async def send(_message: dict[str, Any]) -> None:
-            """Nobody waits for the answers: connections are taken meanwhile, and an error is logged below."""
-
-        try:
-            await self.application(scope, self._lifespan_messages.get, send)
-        except Exception:
-            logger.exception("the application ended its lifespan early")
-
-    def _end(self) -> Any:
-        return defer.Deferred.fromFuture(asyncio.get_event_loop().create_task(self._shut_down()))
-
-    async def _shut_down(self) -> None:
-        await self.supervisor.stop()
-        if self._lifespan is not None:
-            self._lifespan_messages.put_nowait({"type": "lifespan.shutdown"})
-            await self._lifespan
-
-    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Inbox | None:
-        """Start the application for one connection or request, and return where messages for it go.
-
-        A WebSocket's scope has, unless it is over TLS, an extension of ours: `scope["extensions"][DIRECT_WRITE]` is
-        `{"write": write, "viewer": viewer}`. `write(frame: bytes) -> bool` is `Connection.write`, for one frame to one
-        client; `viewer` is the connection as a `clock.asgi.Viewer`, for a crowd. An HTTP request's scope has one by
-        which the server tells about itself: `scope["extensions"][SERVER_STATUS]` is `{"status": status}`.
-        """
-        if protocol not in self.connections:
-            return None
-        if isinstance(protocol, Connection):
-            # Who is connected, whoever `--proxy-headers` takes it for: it believes what the client itself can write.
-            scope["client"] = protocol.peer_address()
-        if isinstance(protocol, Connection) and protocol.is_direct:
-            scope["extensions"] = {DIRECT_WRITE: {"write": protocol.write, "viewer": protocol}}
-        elif scope["type"] == "http":
-            scope["extensions"] = {SERVER_STATUS: {"status": self.status}}
-        scope["asgi"] = {"version": "3.0"}
-        inbox = Inbox()
-        application = self.application(scope, inbox.get, partial(self.handle_reply, protocol))
-        task = asyncio.get_event_loop().create_task(application)
-        task.add_done_callback(partial(self._forget_application, protocol))
-        self.connections[protocol]["application_instance"] = task
-        return inbox
-
-    def _forget_application(self, protocol: Any, task: asyncio.Task[None]) -> None:
-        """Forget an application that has ended well; Daphne looks once a second for those that have not."""
-        details = self.connections.get(protocol)
-        if details is not None and not task.cancelled() and task.exception() is None:
-            details.pop("application_instance", None)
-            self.forget_if_over(protocol)
-
-    def listen_success(self, port: Any) -> None:
-        """Say where the clock is to be seen."""
-        super().listen_success(port)
-        self._ports.append(port)
-        address = port.getHost()
-        if hasattr(address, "port"):
-            host = f"[{address.host}]" if ":" in address.host else address.host
-            logger.info("listening on http://%s:%d/clock/", host, address.port)
-        else:
-            logger.info("listening on %s", address)
-
-
-def log_twisted_errors() -> None:
-    """Log the errors that Twisted catches: Daphne sends all that Twisted logs nowhere."""
-    errors = LogLevelFilterPredicate(LogLevel.error)
-    globalLogPublisher.addObserver(FilteringLogObserver(STDLibLogObserver("twisted"), [errors]))
-
-
-def make_http_connection() -> Any:
-    """Return a new HTTP connection with the limits of the settings. Over TLS it may turn into one of HTTP/2."""
-    connection = HttpConnection(
-        request_timeout=settings.CLOCK_REQUEST_TIMEOUT or None,
-        idle_timeout=settings.CLOCK_IDLE_TIMEOUT or None,
-        max_header_size=settings.CLOCK_MAX_HEADER_SIZE or sys.maxsize,
-    )
-    return _GenericHTTPChannelProtocol(connection)
+        """Return whether there is no WebSocket, and no request in progress."""
+        return self._daphne.is_idle()
 
 
 def with_backlog(endpoint: str) -> str:
-    """Return a Twisted endpoint description with a backlog fit for a crowd, unless it names one or cannot have one."""
+    """Return a Twisted endpoint description with a backlog for a crowd, unless it has one or cannot have one."""
     if endpoint.startswith(("tcp:", "ssl:")) and "backlog=" not in endpoint:
         return f"{endpoint}:backlog={BACKLOG}"
     return endpoint
-
-
-def raise_open_file_limit() -> None:
-    """Let this process have as many open files, and so connections, as the system allows it, and never fail.
-
-    macOS has no hard limit, and refuses a soft one above its own `OPEN_MAX`.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft in {hard, resource.RLIM_INFINITY}:
-        return
-    for limit in (hard, max(soft, OPEN_MAX)):
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-            return
-    logger.warning("the limit on open files stays at %d: a higher one was refused", soft)

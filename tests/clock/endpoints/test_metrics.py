@@ -95,7 +95,7 @@ async def test_metrics_of_the_server(relay: Relay) -> None:
     """A client can send any close code, but that does not add time series."""
     status = ServerStatus()
     status.draining = True
-    status.opened, status.cut_off = 9, 1
+    status.opened, status.timed_out = 9, 1
     for code in (1006, 4012, 4012, 3000, 3001, 4999):
         status.count_close(code)
     samples = read(status)

@@ -17,7 +17,7 @@ from clock.endpoints.endpoint import Response, endpoint
 from clock.endpoints.routers import HttpRouter
 from testbed.processes import Broker, PlainWorker, Program, Worker, wait_until
 from tournament.asgi import application
-from tournament.server.web_request import is_ambiguous
+from tournament.server.adapter.request_guard import is_ambiguous
 from tournament.up.broker import free_port
 
 PAGES = ["/clock/", "/clock/now", "/healthz", "/readyz", "/static/clock/clock.css"]

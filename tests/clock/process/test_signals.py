@@ -1,4 +1,4 @@
-"""A process that is told to stop while it starts ends, with exit code 0."""
+"""Signals: a process that is told to stop while it starts exits with 0, and a worker handles those that stop."""
 
 import os
 import random
@@ -16,17 +16,17 @@ from tournament.up.broker import free_port
 WORKER = ["-m", "tournament.server", "-p"]
 TICKER = ["manage.py", "ticker"]
 
-# Signals at moments from when SIGTERM is first caught to when all runs: how many, and seconds until the last.
-MOMENTS = 12
-LATEST = 1.2
+# Seconds from when SIGTERM is first caught to when everything runs.
+LATEST_S = 1.2
 
 
+@pytest.mark.parametrize("moments", [3, pytest.param(12, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("part", ["worker", "ticker"])
-def test_sigterm_during_startup_is_not_lost(broker: Broker, part: str) -> None:
-    """Whenever it comes, the process ends by itself: neither killed by the signal nor deaf to it."""
+def test_sigterm_during_startup_is_not_lost(broker: Broker, part: str, moments: int) -> None:
+    """At any moment of its start, a process exits by itself on SIGTERM: it is neither killed nor does it ignore it."""
     draw = random.Random(4)
-    for number in range(MOMENTS):
-        moment = LATEST * (number + draw.random()) / MOMENTS if number else 0.0
+    for number in range(moments):
+        moment = LATEST_S * (number + draw.random()) / moments if number else 0.0
         options = [*WORKER, str(free_port()), "tournament.asgi:application"] if part == "worker" else TICKER
         environment = {**os.environ, "REDIS_URL": broker.url, "CLOCK_DRAIN_NOTICE": "0", "CLOCK_DRAIN_SPREAD": "0"}
         environment["CLOCK_NAMESPACE"] = f"startup-{part}"
@@ -54,32 +54,23 @@ def wait_for_handler(pid: int) -> None:
         if caught >> (signal.SIGTERM - 1) & 1:
             return
         time.sleep(0.002)
-    pytest.fail("it never catches SIGTERM")
+    pytest.fail("the process never catches SIGTERM")
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
-def test_other_signals_that_stop(broker: Broker, ticker: Ticker, directory: Path, number: signal.Signals) -> None:
-    """A terminal that closes, or Ctrl-Backslash on it, drains a worker too."""
+def test_signals_of_a_running_worker(broker: Broker, ticker: Ticker, directory: Path) -> None:
+    """SIGUSR1 and SIGUSR2 are ignored; SIGHUP, which a terminal sends when it closes, stops the worker gracefully."""
     assert ticker.running
     with Worker(broker.url, directory, CLOCK_DRAIN_NOTICE="0", CLOCK_DRAIN_SPREAD="0") as worker:
-        worker.wait_for_ticks()
-        worker.signal(number)
-        assert worker.wait() == 0
-        assert "told to stop: draining" in worker.output()
-
-
-def test_signals_that_are_ignored(broker: Broker, ticker: Ticker, directory: Path) -> None:
-    """SIGUSR1 and SIGUSR2 mean nothing to a worker."""
-    assert ticker.running
-    with Worker(broker.url, directory) as worker:
         worker.wait_for_ticks()
         worker.signal(signal.SIGUSR1)
         worker.signal(signal.SIGUSR2)
         assert worker.get("/healthz")[0] == 200
-        assert worker.stop() == 0
+        worker.signal(signal.SIGHUP)
+        assert worker.wait() == 0
+        assert "stopping on SIGHUP: draining" in worker.output()
 
 
-# Runs a part up to its first slow import, and tells whether SIGTERM has a handler by then.
+# Runs a part up to its first slow import, and exits with 0 if SIGTERM has a handler by then.
 PROBE = """
 import importlib.abc, runpy, signal, sys
 
@@ -102,7 +93,7 @@ sys.argv = %r
     ],
     ids=["ticker", "worker"],
 )
-def test_the_handler_is_there_before_the_imports(arguments: list[str], run: str) -> None:
-    """As process 1 of a container it would otherwise be deaf for as long as they take."""
+def test_the_handler_is_installed_before_the_imports(arguments: list[str], run: str) -> None:
+    """As process 1 of a container the part would otherwise ignore SIGTERM for as long as the imports take."""
     probe = subprocess.run([sys.executable, "-c", PROBE % (arguments, run)], cwd=ROOT, check=False, timeout=20)
     assert probe.returncode == 0

@@ -7,19 +7,20 @@ from collections.abc import Iterator
 import pytest
 
 from clock.process import supervisor as tasks
-from clock.process.supervisor import GIVE_UP_AFTER, HEALTHY_AFTER, LONGEST_PAUSE, Supervisor
+from clock.process.restart_policy import GIVE_UP_AFTER_S, HEALTHY_AFTER_S
+from clock.process.supervisor import LONGEST_PAUSE_S, Supervisor
 from tests.conftest import settle
 
 
 class Loop:
-    """A clock that moves only when told to, and the restarts that wait for it."""
+    """A clock that the test moves, and the restarts that wait for it."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
         self.waiting: list[tuple[float, object]] = []
 
     async def move(self, seconds: float) -> None:
-        """Let time pass, and all that is due happen in its order."""
+        """Let time pass, and run what is due in its order."""
         end = self.now + seconds
         while due := sorted((entry for entry in self.waiting if entry[0] <= end), key=lambda entry: entry[0]):
             self.waiting.remove(due[0])
@@ -36,13 +37,13 @@ class Handle:
         self._clock, self._entry = clock, entry
 
     def cancel(self) -> None:
-        """Let it not happen."""
+        """Cancel the timer."""
         self._clock.waiting.remove(self._entry)
 
 
 @pytest.fixture
 async def clock(monkeypatch: pytest.MonkeyPatch) -> Loop:
-    """The virtual time of a test; the loop's own `call_later` goes by it."""
+    """The virtual time of a test, which the loop's `call_later` follows."""
     clock = Loop()
 
     def call_later(delay: float, callback: object, *args: object) -> Handle:
@@ -55,7 +56,7 @@ async def clock(monkeypatch: pytest.MonkeyPatch) -> Loop:
 
 
 class Job:
-    """A task that fails as often as it is told to, and then stays."""
+    """A task that fails as often as `failures` says, and then runs until told to end."""
 
     def __init__(self, failures: float = float("inf")) -> None:
         self.starts = 0
@@ -63,7 +64,7 @@ class Job:
         self.end = asyncio.Event()
 
     async def run(self) -> None:
-        """Fail, or stay until told to end."""
+        """Fail, or run until told to end."""
         self.starts += 1
         if self.starts <= self.failures:
             raise ZeroDivisionError
@@ -77,8 +78,8 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
         yield caplog
 
 
-async def test_a_task_that_raises_starts_again(clock: Loop, log: pytest.LogCaptureFixture) -> None:
-    """It is logged with its name and traceback; the pauses double from a tenth of a second up to five seconds."""
+async def test_a_task_that_raises_is_restarted(clock: Loop, log: pytest.LogCaptureFixture) -> None:
+    """The error is logged with the task's name and a traceback. The pauses double from 0.1 s up to 5 s."""
     supervisor, job = Supervisor(now=lambda: clock.now), Job()
     supervisor.start("job", job.run)
     await settle()
@@ -89,14 +90,14 @@ async def test_a_task_that_raises_starts_again(clock: Loop, log: pytest.LogCaptu
         while job.starts < starts:
             await clock.move(0.05)
         pauses.append(clock.now - before)
-    assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, LONGEST_PAUSE, LONGEST_PAUSE], abs=0.051)
+    assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, LONGEST_PAUSE_S, LONGEST_PAUSE_S], abs=0.051)
     assert "'job' failed" in log.text
     assert "ZeroDivisionError" in log.text
     await supervisor.stop()
 
 
-async def test_one_that_is_cancelled_by_others_starts_again(clock: Loop) -> None:
-    """Only `stop` ends it."""
+async def test_a_task_that_others_cancel_is_restarted(clock: Loop) -> None:
+    """Only `stop` ends a task."""
     supervisor, job = Supervisor(now=lambda: clock.now), Job(failures=0)
     supervisor.start("job", job.run)
     await settle()
@@ -112,8 +113,8 @@ async def test_one_that_is_cancelled_by_others_starts_again(clock: Loop) -> None
     assert not supervisor.is_supervised("job")
 
 
-async def test_one_that_returns_is_finished(clock: Loop) -> None:
-    """It is forgotten, and can be started anew; while it runs, a second start does nothing."""
+async def test_a_task_that_returns_is_finished(clock: Loop) -> None:
+    """It can be started again. While it runs, a second start has no effect."""
     supervisor, job = Supervisor(now=lambda: clock.now), Job(failures=0)
     supervisor.start("job", job.run)
     supervisor.start("job", job.run)
@@ -128,8 +129,8 @@ async def test_one_that_returns_is_finished(clock: Loop) -> None:
     assert job.starts == 2
 
 
-async def test_health(clock: Loop) -> None:
-    """A task that fails again and again has been down since its first failure; one that runs for 10 s is well."""
+async def test_how_long_a_task_has_been_failing(clock: Loop) -> None:
+    """It counts from the first of several failures, and is 0 again when the task has run for 10 s."""
     supervisor, job = Supervisor(now=lambda: clock.now), Job(failures=4)
     supervisor.start("job", job.run)
     await settle()
@@ -137,29 +138,29 @@ async def test_health(clock: Loop) -> None:
     await clock.move(2)
     assert job.starts == 5
     assert supervisor.down_for("job") == pytest.approx(2)
-    await clock.move(HEALTHY_AFTER)
+    await clock.move(HEALTHY_AFTER_S)
     assert supervisor.down_for("job") == 0
     await supervisor.stop()
 
 
-async def test_a_vital_task_ends_the_process(clock: Loop) -> None:
-    """After a minute of failing restarts, once; the restarts go on meanwhile."""
+async def test_a_vital_task_that_keeps_failing_ends_the_process(clock: Loop) -> None:
+    """After a minute of failing restarts, `give_up` is called once. Restarts go on meanwhile."""
     reasons: list[str] = []
     supervisor, job, other = Supervisor(reasons.append, now=lambda: clock.now), Job(), Job()
     supervisor.start("job", job.run, vital=True)
     supervisor.start("other", other.run)
     await settle()
-    await clock.move(GIVE_UP_AFTER - LONGEST_PAUSE)
+    await clock.move(GIVE_UP_AFTER_S - LONGEST_PAUSE_S)
     assert reasons == []
-    await clock.move(3 * LONGEST_PAUSE)
+    await clock.move(3 * LONGEST_PAUSE_S)
     assert len(reasons) == 1
     assert "'job'" in reasons[0]
     await supervisor.stop()
     assert clock.waiting == []
 
 
-async def test_a_failure_now_and_then_ends_nothing(clock: Loop) -> None:
-    """A vital task that runs well for a while between two failures begins anew, with the shortest pause."""
+async def test_rare_failures_do_not_end_the_process(clock: Loop) -> None:
+    """A vital task that is healthy between two failures starts over, with the shortest pause."""
     reasons: list[str] = []
     supervisor = Supervisor(reasons.append, now=lambda: clock.now)
     starts = 0
@@ -174,7 +175,7 @@ async def test_a_failure_now_and_then_ends_nothing(clock: Loop) -> None:
     supervisor.start("job", run, vital=True)
     await settle()
     for number in range(2, 20):
-        await clock.move(HEALTHY_AFTER + 1)
+        await clock.move(HEALTHY_AFTER_S + 1)
         tick.set()
         await settle()
         tick.clear()

@@ -1,4 +1,4 @@
-"""Redis over TLS: with a real server, and certificates that are right or not."""
+"""Redis over TLS, with a real server, and certificates that are valid or not."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,14 +23,14 @@ def certificate(directory: Path) -> Certificate:
 
 @pytest.fixture(scope="module")
 def server(directory: Path, certificate: Certificate) -> Iterator[Server]:
-    """A server that speaks TLS alone."""
+    """A server that accepts only TLS."""
     with Server(directory, certificate=certificate) as server:
         yield server
 
 
 @pytest.fixture
 async def make_layer() -> AsyncIterator[Callable[[str, str], Any]]:
-    """Make layers as the settings do, of an address and a file of authorities."""
+    """Make layers as the settings do, with a URL and a file of certificate authorities."""
     made = []
 
     def make(url: str, ca_file: str) -> Any:
@@ -43,14 +43,14 @@ async def make_layer() -> AsyncIterator[Callable[[str, str], Any]]:
         await layer.flush()
 
 
-async def test_a_tick_is_sent_and_heard(
+async def test_a_tick_is_sent_and_received(
     server: Server, certificate: Certificate, make_layer: Callable[[str, str], Any]
 ) -> None:
-    """By one layer and the other."""
+    """A tick that one layer sends over TLS is received by another."""
     url, got = f"rediss://{server.address}", list[Any]()
-    sending, hearing = (make_layer(url, str(certificate.certificate)) for _ in range(2))
+    sending, receiving = (make_layer(url, str(certificate.certificate)) for _ in range(2))
     await sending.group_send(GROUP, {"number": 0})
-    task = asyncio.create_task(hearing.subscribe(GROUP, got.extend))
+    task = asyncio.create_task(receiving.subscribe(GROUP, got.extend))
     async with asyncio.timeout(10):
         while not got:
             await sending.group_send(GROUP, {"number": 1})
@@ -61,17 +61,17 @@ async def test_a_tick_is_sent_and_heard(
 
 
 def test_ticker_and_worker_over_tls(server: Server, certificate: Certificate, directory: Path) -> None:
-    """The programs, with their own event loops."""
+    """The programs work over TLS, each on its own event loop."""
     url, settings = f"rediss://{server.address}/3", {"REDIS_CA_FILE": str(certificate.certificate)}
     with Ticker(url, directory, **settings), Worker(url, directory, **settings) as worker:
         worker.wait_for_ticks()
 
 
 @pytest.mark.parametrize("subject", ["IP:127.0.0.1", "DNS:redis.example"])
-async def test_a_certificate_that_is_not_right_is_refused(
+async def test_an_invalid_certificate_is_refused(
     directory: Path, subject: str, make_layer: Callable[[str, str], Any], certificate: Certificate
 ) -> None:
-    """That of an authority nobody named, and one for another name: Redis is away, and the reason is said."""
+    """A certificate of an unknown authority or for another name means that Redis is unavailable; the error says why."""
     wrong = Certificate(directory, "wrong", subject)
     authority = certificate if subject.startswith("IP") else wrong
     with Server(directory, certificate=wrong) as server:
@@ -82,10 +82,10 @@ async def test_a_certificate_that_is_not_right_is_refused(
             await layer.subscribe(GROUP, list)
 
 
-async def test_a_server_that_asks_for_the_clients_certificate(
+async def test_a_server_that_requires_a_client_certificate(
     directory: Path, certificate: Certificate, make_layer: Callable[[str, str], Any]
 ) -> None:
-    """It gets the one that the address names, and nothing is taken from a client without."""
+    """It gets the one that the URL names, and refuses a client without one."""
     with Server(directory, "--tls-auth-clients", "yes", certificate=certificate) as server:
         url, authority = f"rediss://{server.address}", str(certificate.certificate)
         with pytest.raises(UNAVAILABLE):

@@ -1,4 +1,4 @@
-"""An ASGI application that sends back what it gets: what the conformance cases talk to."""
+"""An ASGI application that echoes what it receives, for the conformance cases."""
 
 import contextlib
 from collections.abc import Awaitable, Callable
@@ -18,6 +18,6 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
         if message["type"] == "websocket.connect":
             await send({"type": "websocket.accept"})
         else:
-            # A good message with a broken frame right behind it comes when the connection is closed already.
+            # A valid message that a broken frame follows at once is received when the connection is closed already.
             with contextlib.suppress(Disconnected):
                 await send({**message, "type": "websocket.send"})

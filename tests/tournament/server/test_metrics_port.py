@@ -1,13 +1,11 @@
-"""The port where Prometheus asks a worker, on a real one."""
+"""The metrics port of a real worker."""
 
 import contextlib
 import http.client
 import re
-import signal
 import socket
 import struct
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,23 +16,24 @@ from twisted.internet.testing import StringTransport
 
 from clock.asgi import ServerStatus
 from clock.broadcast.relay import Relay
-from testbed.processes import ROOT, Broker, PlainWorker, Ticker, Worker, accepts_connections, wait_until
+from testbed.processes import Broker, Ticker, Worker, wait_until
 from testbed.viewers import connect, watch
 from tournament.server import metrics_port
-from tournament.server.metrics_port import MOST_CONNECTIONS, MetricsPort, interface_of
+from tournament.server.metrics_port import MAX_CONNECTIONS, MetricsPort, interface_of
 from tournament.up.broker import free_port
 
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    """Where the metrics of the worker below are."""
+    """The metrics port of the worker below."""
     return free_port()
 
 
 @pytest.fixture(scope="module")
 def watched(broker: Broker, ticker: Ticker, directory: Path, port: int) -> Iterator[Worker]:
     """A worker with metrics."""
-    with Worker(broker.url, directory, CLOCK_METRICS_PORT=str(port), CLOCK_REQUEST_TIMEOUT="2") as worker:
+    times = {"CLOCK_REQUEST_TIMEOUT": "1", "CLOCK_DRAIN_NOTICE": "0", "CLOCK_DRAIN_SPREAD": "0"}
+    with Worker(broker.url, directory, CLOCK_METRICS_PORT=str(port), **times) as worker:
         worker.wait_for_ticks()
         yield worker
         assert worker.stop() == 0
@@ -51,7 +50,7 @@ def scrape(port: int, path: str = "/metrics", method: str = "GET", **headers: st
 
 
 def ask(port: int, data: bytes) -> bytes:
-    """Send bytes on a socket of its own, and return all that comes back."""
+    """Send bytes on a new connection, and return the whole answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
         client.sendall(data)
         answer = b""
@@ -62,8 +61,8 @@ def ask(port: int, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("host", ["localhost", "192.0.2.7:9100", "[2001:db8::7]:9100", "pod.example", ""])
-def test_by_any_single_host(watched: Worker, port: int, host: str) -> None:
-    """Prometheus asks by address."""
+def test_any_single_host_is_accepted(watched: Worker, port: int, host: str) -> None:
+    """Prometheus scrapes by address, so the Host may be any."""
     status, headers, text = scrape(port, Host=host)
     assert status == 200
     assert headers["content-type"].startswith("text/plain; version=")
@@ -91,7 +90,7 @@ def test_by_any_single_host(watched: Worker, port: int, host: str) -> None:
     ],
 )
 def test_what_is_answered(watched: Worker, port: int, data: bytes, status: int) -> None:
-    """`/metrics` and nothing else; and then the connection ends."""
+    """The port serves `/metrics` and nothing else, and closes the connection after one answer."""
     answer = ask(port, data)
     assert re.match(rb"HTTP/1\.[01] %d " % status, answer), answer
     assert b"connection: close" in answer.lower()
@@ -99,17 +98,17 @@ def test_what_is_answered(watched: Worker, port: int, data: bytes, status: int) 
 
 
 def test_a_thousand_requests_in_a_row_are_answered_once(watched: Worker, port: int) -> None:
-    """The rest would hold up the ticks."""
+    """Pipelined requests are not answered: they would delay the ticks."""
     answer = ask(port, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 1_000)
-    assert answer.count(b"HTTP/1.1 ") <= 1  # none, where the reset was quicker than the answer
+    assert answer.count(b"HTTP/1.1 ") <= 1  # none, if the reset was faster than the answer
 
 
-def test_nobody_there_harms_a_viewer(watched: Worker, port: int) -> None:
-    """Whoever is slow is cut off, whoever is one too many is closed, and viewers come and get their ticks."""
+def test_clients_of_the_port_do_not_harm_viewers(watched: Worker, port: int) -> None:
+    """Slow clients get 408, those beyond the limit are closed, and viewers connect and receive their ticks."""
     with ExitStack() as open_:
         slow = [
             open_.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
-            for _ in range(MOST_CONNECTIONS)
+            for _ in range(MAX_CONNECTIONS)
         ]
         for client in slow:
             client.sendall(b"GET /metrics HTTP/1.1\r\n")
@@ -122,53 +121,24 @@ def test_nobody_there_harms_a_viewer(watched: Worker, port: int) -> None:
         viewer.socket.close()
         for client in slow:
             assert client.recv(65_536).startswith(b"HTTP/1.1 408 ")
-        for client in slow[: MOST_CONNECTIONS // 2]:  # some end by a reset
+        for client in slow[: MAX_CONNECTIONS // 2]:  # some end by a reset
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.close()
-    wait_until(lambda: ask(port, b"GET /metrics HTTP/1.0\r\n\r\n") != b"", "there is room again", 5)
+    wait_until(lambda: ask(port, b"GET /metrics HTTP/1.0\r\n\r\n") != b"", "a connection is accepted again", 5)
 
 
-def test_it_is_there_until_the_worker_has_gone(broker: Broker, directory: Path) -> None:
-    """Also while it drains; and then the port is free."""
-    port = free_port()
-    settings = {"CLOCK_METRICS_PORT": str(port), "CLOCK_DRAIN_NOTICE": "0", "CLOCK_DRAIN_SPREAD": "2"}
-    with Worker(broker.url, directory, **settings) as worker:
-        viewers = [connect(worker.port) for _ in range(2)]
-        worker.signal(signal.SIGTERM)
-        wait_until(lambda: not accepts_connections(worker.port), "no more viewers are taken", 5)
-        status, _, text = scrape(port)
-        assert status == 200
-        assert "clock_draining 1.0" in text
-        assert worker.wait() == 0
-        assert not accepts_connections(port)
-        for viewer in viewers:
-            viewer.socket.close()
-
-
-def test_without_the_setting_there_are_none(worker: Worker) -> None:
-    """Neither on the worker's own port, nor on another."""
+def test_without_the_setting_there_is_no_port(worker: Worker) -> None:
+    """There are no metrics on the worker's own port, and it listens on no other."""
     assert worker.get("/metrics")[0] == 404
     listening = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=False).stdout
     assert len(re.findall(rf"pid={worker.pid},", listening)) <= 1
 
 
-def test_plain_daphne_has_none(broker: Broker, directory: Path) -> None:
-    """There is nobody who could serve them."""
-    port = free_port()
-    with PlainWorker(broker.url, directory, CLOCK_METRICS_PORT=str(port)) as worker:
-        assert worker.get("/metrics")[0] == 404
-        assert not accepts_connections(port)
-
-
-def test_a_port_that_is_taken(broker: Broker, worker: Worker) -> None:
-    """It says so and ends with an exit code."""
-    command = [sys.executable, "-m", "tournament.server", "-p", str(free_port()), "tournament.asgi:application"]
-    environment = {"REDIS_URL": broker.url, "CLOCK_METRICS_PORT": str(worker.port)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 1
-    assert f"CLOCK_METRICS_PORT={worker.port} cannot be used: " in done.stderr
-    assert "already in use" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_port_in_use_ends_the_worker(worker: Worker) -> None:
+    """The error names the setting and its value."""
+    metrics_port = MetricsPort(worker.port, ["tcp:port=1:interface=127.0.0.1"], ServerStatus())
+    with pytest.raises(SystemExit, match=rf"CLOCK_METRICS_PORT={worker.port} is unavailable: .*already in use"):
+        metrics_port.listen()
 
 
 @pytest.mark.parametrize(
@@ -182,19 +152,19 @@ def test_a_port_that_is_taken(broker: Broker, worker: Worker) -> None:
         (["unix:/run/clock"], "127.0.0.1"),
     ],
 )
-def test_it_is_on_the_workers_own_address(endpoints: list[str], interface: str) -> None:
-    """That of its first TCP port; and on the loopback where it has none."""
+def test_the_port_is_on_the_workers_own_address(endpoints: list[str], interface: str) -> None:
+    """It is the address of the worker's first TCP endpoint, or the loopback address if there is none."""
     assert interface_of(endpoints) == interface
 
 
-def test_an_error_is_one_requests_own(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It gets 500, the error is logged, and the next is answered."""
+def test_an_error_affects_one_request(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request whose metrics fail gets 500, and the next one is answered."""
 
     def fail(_status: ServerStatus) -> bytes:
         raise OverflowError
 
     def answer() -> bytes:
-        connection = MetricsPort(1, [], ServerStatus()).buildProtocol(None)
+        connection = MetricsPort(1, [], ServerStatus()).http_port.buildProtocol(None)
         assert connection is not None
         transport = StringTransport()
         connection.makeConnection(transport)

@@ -1,7 +1,6 @@
 """The worker as a client meets it: a real process and real sockets."""
 
 import contextlib
-import errno
 import random
 import resource
 import select
@@ -11,17 +10,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
+from daphne.cli import CommandLineInterface
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from clock.contract import CLOSE_BROKEN_CONTRACT
-from testbed.processes import ROOT, Broker, PlainWorker, Worker, wait_until
-from testbed.viewers import connect as watch_from
-from tournament.server import server
-from tournament.server.server import with_backlog
+from testbed.accounting import open_files
+from testbed.processes import ROOT, Broker, PlainWorker, Ticker, Worker, accepts_connections, wait_until
+from testbed.viewers import Viewer, watch
+from testbed.viewers import connect as connect_viewer
+from tournament.server import command_line
+from tournament.server.server import BACKLOG, with_backlog
+from tournament.up.broker import free_port
 
 HANDSHAKE = (
     b"GET /ws/clock/ HTTP/1.1\r\nHost: %(host)s\r\nOrigin: http://%(host)s\r\n"
@@ -32,8 +38,9 @@ HANDSHAKE = (
 
 def viewer(worker: Worker, path: str = "/ws/clock/") -> ClientConnection:
     """Open the stream from the page's own origin."""
-    origin = f"http://{worker.host}"
-    return connect(f"ws://{worker.host}{path}", origin=origin, compression=None, close_timeout=1)  # type: ignore[arg-type]
+    return connect(
+        f"ws://{worker.host}{path}", origin=Origin(f"http://{worker.host}"), compression=None, close_timeout=1
+    )
 
 
 def closing(client: ClientConnection) -> ConnectionClosed:
@@ -45,7 +52,7 @@ def closing(client: ClientConnection) -> ConnectionClosed:
 
 
 def ask(worker: Worker, data: bytes) -> bytes:
-    """Send bytes on a socket of its own and return all that comes back until the worker hangs up, or for 2 s."""
+    """Send bytes on a new connection and return everything the worker answers until it closes, or for 2 s."""
     with socket.create_connection(("127.0.0.1", worker.port), timeout=2) as client:
         answer = b""
         deadline = time.monotonic() + 2
@@ -56,8 +63,8 @@ def ask(worker: Worker, data: bytes) -> bytes:
         return answer
 
 
-def has_hung_up(client: socket.socket) -> bool:
-    """Read a little, and return whether that was the end."""
+def is_closed(client: socket.socket) -> bool:
+    """Read a little, and return whether the worker has closed the connection."""
     try:
         return not client.recv(65_536)
     except ConnectionError:
@@ -65,43 +72,51 @@ def has_hung_up(client: socket.socket) -> bool:
 
 
 def flood(client: socket.socket, data: bytes) -> bytes:
-    """Send, and read meanwhile as a browser does; return all that came before the worker hung up."""
-    told, left = b"", memoryview(data)
-    with contextlib.suppress(ConnectionError):  # it may hang up before all is sent
+    """Send, and read meanwhile as a browser does; return everything received before the worker closed."""
+    received, left = b"", memoryview(data)
+    with contextlib.suppress(ConnectionError):  # it may close before everything is sent
         while True:
             readable, writable, _ = select.select([client], [client] if left else [], [], 5)
-            assert readable or writable, "the worker does not hang up"
+            assert readable or writable, "the worker does not close"
             if not readable:
                 left = left[client.send(left) :]
             elif chunk := client.recv(65_536):
-                told += chunk
+                received += chunk
             else:
                 break
-    return told
+    return received
 
 
 def handshake(worker: Worker, more: bytes = b"") -> bytes:
-    """Return a good handshake, with some more header lines."""
+    """Return a valid handshake, with some more header lines."""
     return HANDSHAKE % {b"host": worker.host.encode()} + more + b"\r\n"
 
 
+def receives_frames(viewer: Viewer) -> bool:
+    """Return whether a viewer receives a frame within the next 20 ms."""
+    before = len(viewer.times)
+    watch([viewer], 0.02)
+    return len(viewer.times) > before
+
+
 @pytest.fixture
-def onlooker(worker: Worker) -> Iterator[None]:
-    """A client that looks on while others misbehave, and must not notice."""
-    with viewer(worker) as client:
-        client.recv(timeout=5)
+def bystander(worker: Worker) -> Iterator[None]:
+    """A viewer that is connected while other clients misbehave, and goes on to receive ticks."""
+    client = connect_viewer(worker.port)
+    with client.socket:
         yield
-        assert client.recv(timeout=5).startswith('{"message": "')
+        watch([client], 0.02)
+        wait_until(partial(receives_frames, client), "the bystander receives ticks", 5)
 
 
 def test_the_relay_starts_with_the_server(worker: Worker) -> None:
-    """Before anybody asked for anything, the worker hears ticks."""
+    """The worker receives ticks before any client has connected."""
     assert "receiving ticks" in worker.output()
 
 
 @pytest.mark.parametrize("rate", ["3", "ten"])
 def test_the_reason_of_a_close_reaches_the_client(worker: Worker, rate: str) -> None:
-    """Stock Daphne drops it."""
+    """A client that is closed can read why. Daphne itself sends no reason."""
     with viewer(worker, f"/ws/clock/?rate={rate}") as client:
         close = closing(client).rcvd
     assert close is not None
@@ -109,7 +124,7 @@ def test_the_reason_of_a_close_reaches_the_client(worker: Worker, rate: str) -> 
     assert close.reason == "rate must be one of 100, 50, 25, 20, 10, 5, 2, 1"
 
 
-@pytest.mark.usefixtures("onlooker")
+@pytest.mark.usefixtures("bystander")
 @pytest.mark.parametrize(
     "message",
     [
@@ -119,43 +134,47 @@ def test_the_reason_of_a_close_reaches_the_client(worker: Worker, rate: str) -> 
     ],
 )
 def test_a_client_that_sends_is_closed(worker: Worker, message: bytes) -> None:
-    """Even if it sends a good deal more before it hears of it; and it can read why."""
-    with watch_from(worker.port).socket as client:
-        told = flood(client, message * 50)
+    """A client that sends a message is closed with 4008 and a reason, even if it sends much more before it reads it."""
+    with connect_viewer(worker.port).socket as client:
+        received = flood(client, message * 50)
     close = struct.pack("!H", CLOSE_BROKEN_CONTRACT) + b"clients must not send messages"
-    assert told.endswith(bytes((0x88, len(close))) + close)
+    assert received.endswith(bytes((0x88, len(close))) + close)
 
 
-@pytest.mark.usefixtures("onlooker")
-@pytest.mark.parametrize(
-    "frame",
-    [
-        struct.pack("!BBQ4s", 0x81, 0xFF, 1 << 40, b"mask"),  # a terabyte of text is announced
-        b"\x01",  # a fragment, of which nothing more comes
-        b"\x81\x01x",  # not masked
-        b"\xff\xff\xff\xff",  # reserved bits
-        b"\x83\x80mask",  # an unknown opcode
-        b"\x89\xfe\xff\xffmask",  # a ping that is too long
-        b"\x00\x80mask",  # the rest of a message that never began
-        b"\x81\x82\0\0\0\0\xff\xfe",  # no UTF-8
-        b"\x88\x82\0\0\0\0\x03\xe7",  # a close code that may not be sent
-        b"GET / HTTP/1.1\r\n\r\n",
-    ],
-)
-def test_a_broken_frame_ends_the_connection(worker: Worker, frame: bytes) -> None:
-    """That connection and no other."""
-    with socket.create_connection(("127.0.0.1", worker.port), timeout=5) as client:
-        client.sendall(handshake(worker))
-        assert client.recv(65_536).startswith(b"HTTP/1.1 101 ")
-        client.sendall(frame)
-        wait_until(lambda: has_hung_up(client), "the worker hangs up", 5)
+# Frames that break the protocol.
+BROKEN_FRAMES = [
+    struct.pack("!BBQ4s", 0x81, 0xFF, 1 << 40, b"mask"),  # a terabyte of text is announced
+    b"\x01",  # a fragment without an end
+    b"\x81\x01x",  # not masked
+    b"\xff\xff\xff\xff",  # reserved bits
+    b"\x83\x80mask",  # an unknown opcode
+    b"\x89\xfe\xff\xffmask",  # a ping that is too long
+    b"\x00\x80mask",  # the rest of a message that never began
+    b"\x81\x82\0\0\0\0\xff\xfe",  # no UTF-8
+    b"\x88\x82\0\0\0\0\x03\xe7",  # a close code that may not be sent
+    b"GET / HTTP/1.1\r\n\r\n",
+]
 
 
-@pytest.mark.usefixtures("onlooker")
+@pytest.mark.usefixtures("bystander")
+def test_a_broken_frame_ends_the_connection(worker: Worker) -> None:
+    """A frame that breaks the protocol ends its own connection and no other."""
+    with ExitStack() as stack:
+        clients = {}
+        for frame in BROKEN_FRAMES:
+            client = clients[frame] = stack.enter_context(socket.create_connection(("127.0.0.1", worker.port), 5))
+            client.sendall(handshake(worker))
+            assert client.recv(65_536).startswith(b"HTTP/1.1 101 ")
+            client.sendall(frame)
+        for frame, client in clients.items():
+            wait_until(partial(is_closed, client), f"the worker closes after {frame!r}", 5)
+
+
+@pytest.mark.usefixtures("bystander")
 @pytest.mark.parametrize(
     ("data", "status"),
     [
-        (b"GET /ws/clock/ HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\r\n", 400),  # nothing more
+        (b"GET /ws/clock/ HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\r\n", 400),  # no more headers
         (b"GET /ws/clock/ HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", 400),  # no Host
         (b"POST /ws/clock/ HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\r\n", 405),
         (b"GET /ws/clock/ HTTP/1.1\r\nHost: localhost:x\r\nUpgrade: websocket\r\n\r\n", 400),
@@ -164,7 +183,7 @@ def test_a_broken_frame_ends_the_connection(worker: Worker, frame: bytes) -> Non
         (b"\x16\x03\x01\x02\x00\x01\x00", None),  # TLS on a plain port
         (b"\0" * 1_000 + b"\r\n\r\n", 400),
         (b"GET\r\n\r\n", 400),
-        (b"GET /clock/ HTTP/1.1\r\n\r\n", 400),  # no Host, wherever
+        (b"GET /clock/ HTTP/1.1\r\n\r\n", 400),  # no Host, on any path
         (b"GET /static/clock/clock.css HTTP/1.1\r\n\r\n", 400),
         (b"GET /healthz HTTP/1.1\r\n\r\n", 400),
         (b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n", 400),
@@ -172,13 +191,13 @@ def test_a_broken_frame_ends_the_connection(worker: Worker, frame: bytes) -> Non
     ],
 )
 def test_a_malformed_request_is_refused(worker: Worker, data: bytes, status: int | None) -> None:
-    """With a status where there is something to answer to."""
+    """A request that is not valid HTTP gets a 4xx status; what is not HTTP at all may get none."""
     answer = ask(worker, data)
     if status is not None:
         assert answer.startswith(b"HTTP/1.1 %d " % status), answer
 
 
-@pytest.mark.usefixtures("onlooker")
+@pytest.mark.usefixtures("bystander")
 @pytest.mark.parametrize(
     ("more", "status"),
     [
@@ -196,8 +215,8 @@ def test_a_malformed_request_is_refused(worker: Worker, data: bytes, status: int
         (b"X-Long: " + b"x" * 100_000 + b"\r\n", None),
     ],
 )
-def test_odd_headers(worker: Worker, more: bytes, status: int | None) -> None:
-    """A handshake with them is refused or served, and leaves no traceback."""
+def test_unusual_headers(worker: Worker, more: bytes, status: int | None) -> None:
+    """A handshake with unusual headers is refused or accepted, and never causes a traceback."""
     with socket.create_connection(("127.0.0.1", worker.port), timeout=5) as client:
         client.sendall(handshake(worker, more))
         try:
@@ -212,26 +231,26 @@ def test_odd_headers(worker: Worker, more: bytes, status: int | None) -> None:
     ("path", "origin"),
     [("/ws/", None), ("/ws/clock/", "http://evil.example"), ("/ws/clock/", "null"), ("/ws/clock/", "")],
 )
-def test_who_may_not_come_in_gets_403(worker: Worker, path: str, origin: str | None) -> None:
-    """And at most one line in the log."""
+def test_a_stream_that_is_not_allowed_gets_403(worker: Worker, path: str, origin: str | None) -> None:
+    """An unknown path or a foreign origin gets 403, and logs at most one line."""
     lines = len(worker.output().splitlines())
-    own = f"http://{worker.host}" if origin is None else origin or None
+    own = f"http://{worker.host}" if origin is None else origin
     with pytest.raises(InvalidStatus) as caught:
-        connect(f"ws://{worker.host}{path}", origin=own)  # type: ignore[arg-type]
+        connect(f"ws://{worker.host}{path}", origin=Origin(own) if own else None)
     assert caught.value.response.status_code == 403
     assert len(worker.output().splitlines()) <= lines + 1
 
 
-def test_an_unknown_host(worker: Worker) -> None:
-    """400, and at most one line in the log."""
+def test_an_unknown_host_gets_400(worker: Worker) -> None:
+    """A Host that is not allowed gets 400, and logs at most one line."""
     lines = len(worker.output().splitlines())
     assert worker.get("/clock/", Host="evil.example")[0] == 400
     assert len(worker.output().splitlines()) <= lines + 1
 
 
-@pytest.mark.usefixtures("onlooker")
-def test_random_bytes(worker: Worker) -> None:
-    """300 connections of noise, half of them after a good handshake; the seed is kept."""
+@pytest.mark.usefixtures("bystander")
+def test_random_bytes_harm_nobody(worker: Worker) -> None:
+    """300 connections send random bytes, half of them after a valid handshake; the seed is fixed."""
     random.seed(20261122)
     for number in range(300):
         noise = random.randbytes(random.randrange(1, 400))
@@ -240,24 +259,19 @@ def test_random_bytes(worker: Worker) -> None:
     assert worker.get("/healthz")[0] == 200
 
 
-def test_clients_that_vanish_are_forgotten(broker: Broker, directory: Path) -> None:
-    """A hundred that hang up without a word leave no open file behind."""
-    with Worker(broker.url, directory, CLOCK_DRAIN_NOTICE="0") as worker:
-        worker.wait_for_ticks()
-        files = Path(f"/proc/{worker.pid}/fd")
-        before = len(list(files.iterdir()))
-        clients = [watch_from(worker.port) for _ in range(100)]
-        assert len(list(files.iterdir())) >= 100
-        for client in clients:
-            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
-            client.socket.close()
-        wait_until(lambda: len(list(files.iterdir())) <= before, "the files are closed")
-        assert worker.stop() == 0
-        assert "Traceback" not in worker.output()
+def test_clients_that_reset_leave_no_open_file(worker: Worker) -> None:
+    """The worker closes its end of a hundred viewers that reset their connections."""
+    before = open_files(worker.pid)
+    clients = [connect_viewer(worker.port) for _ in range(100)]
+    assert open_files(worker.pid) >= before + 90
+    for client in clients:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
+        client.socket.close()
+    wait_until(lambda: open_files(worker.pid) <= before, "the files are closed")
 
 
-def test_it_takes_a_crowd_at_once(worker: Worker) -> None:
-    """300 dial before one of them is answered: more than Twisted's own backlog of 50, and none is turned away."""
+def test_a_crowd_can_connect_at_once(worker: Worker) -> None:
+    """300 clients connect before one of them is answered, more than Twisted's backlog of 50, and none is refused."""
     clients = []
     for _ in range(300):
         client = socket.socket()
@@ -272,32 +286,24 @@ def test_it_takes_a_crowd_at_once(worker: Worker) -> None:
         client.close()
 
 
-def test_plain_daphne_serves_the_clock_too(broker: Broker, directory: Path) -> None:
-    """Its relay starts with the first request; the frames are the same."""
-    with PlainWorker(broker.url, directory) as worker:
+def test_plain_daphne_serves_the_clock_too(broker: Broker, ticker: Ticker, directory: Path) -> None:
+    """Under `daphne` the relay starts with the first request, the frames are the same, and there are no metrics."""
+    assert ticker.running
+    port = free_port()
+    with PlainWorker(broker.url, directory, CLOCK_METRICS_PORT=str(port)) as worker:
         worker.wait_for_ticks()
-        with viewer(worker) as client:
-            assert client.recv(timeout=5).startswith('{"message": "')
+        client = connect_viewer(worker.port)
+        wait_until(partial(receives_frames, client), "frames arrive", 5)
+        client.socket.close()
         assert worker.get("/static/clock/clock.js")[0] == 200
+        assert worker.get("/metrics")[0] == 404
+        assert not accepts_connections(port)
         assert worker.stop() == 0
         assert "Traceback" not in worker.output()
 
 
-@pytest.mark.parametrize("clients", [0, 3])
-def test_a_signal_ends_it(broker: Broker, directory: Path, clients: int) -> None:
-    """SIGTERM: exit code 0 within seconds, no traceback, and nothing left in Redis."""
-    with Worker(broker.url, directory, CLOCK_NAMESPACE="ends", CLOCK_DRAIN_NOTICE="0") as worker:
-        viewers = [watch_from(worker.port) for _ in range(clients)]
-        start = time.monotonic()
-        assert worker.stop() == 0
-        assert time.monotonic() - start < 10
-        assert "Traceback" not in worker.output()
-        for one in viewers:
-            one.socket.close()
-
-
-def test_a_port_that_is_taken(broker: Broker, directory: Path, worker: Worker) -> None:
-    """It says so and ends with an exit code."""
+def test_a_port_in_use_ends_the_worker(broker: Broker, worker: Worker) -> None:
+    """The worker exits with 1, and logs that the port is in use."""
     command = [sys.executable, "-m", "tournament.server", "-p", str(worker.port), "tournament.asgi:application"]
     done = subprocess.run(
         command, cwd=ROOT, env={"REDIS_URL": broker.url}, capture_output=True, text=True, timeout=20, check=False
@@ -307,91 +313,27 @@ def test_a_port_that_is_taken(broker: Broker, directory: Path, worker: Worker) -
     assert "Traceback" not in done.stderr
 
 
-def test_daphnes_command_line_is_all_there() -> None:
-    """Every option that Daphne knows, the worker knows."""
-    program = [sys.executable, "-m"]
-    ours, theirs = (
-        subprocess.run(
-            [*program, name, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
-        ).stdout
-        for name in ("tournament.server", "daphne")
-    )
+def test_the_worker_has_all_of_daphnes_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every option of `daphne` is an option of the worker."""
+    monkeypatch.setattr(sys, "argv", ["worker", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        command_line.main()
+    ours, theirs = capsys.readouterr().out, CommandLineInterface().parser.format_help()
     options = {word.strip(",[]") for word in theirs.split() if word.strip("[").startswith("-")}
     assert len(options) > 20
     assert options <= {word.strip(",[]") for word in ours.split()}
 
 
-def test_the_backlog() -> None:
-    """Fit for a crowd, unless the command line says otherwise or it makes no sense."""
-    assert with_backlog("tcp:port=1:interface=x") == f"tcp:port=1:interface=x:backlog={server.BACKLOG}"
+def test_the_backlog_is_for_a_crowd() -> None:
+    """A TCP endpoint gets the worker's backlog, unless it has one; other endpoints have none."""
+    assert with_backlog("tcp:port=1:interface=x") == f"tcp:port=1:interface=x:backlog={BACKLOG}"
     assert with_backlog("tcp:port=1:backlog=7") == "tcp:port=1:backlog=7"
     assert with_backlog("unix:/tmp/x") == "unix:/tmp/x"
 
 
-class Limit:
-    """A limit on open files, on a system that refuses what is above its own bound."""
-
-    def __init__(self, soft: int, hard: int, bound: int) -> None:
-        self.soft, self.hard, self._bound = soft, hard, bound
-
-    def getrlimit(self, _which: int) -> tuple[int, int]:
-        """Return it."""
-        return self.soft, self.hard
-
-    def setrlimit(self, _which: int, limits: tuple[int, int]) -> None:
-        """Change it, or raise what Python raises."""
-        soft, hard = limits
-        assert hard == self.hard
-        if soft == resource.RLIM_INFINITY or soft > self._bound:
-            raise OSError(errno.EINVAL, "Invalid argument")
-        if self.hard != resource.RLIM_INFINITY and soft > self.hard:
-            raise ValueError("not allowed to raise maximum limit")
-        self.soft = soft
-
-
-@pytest.mark.parametrize(
-    ("soft", "hard", "bound", "raised"),
-    [
-        (1_024, 1_048_576, 1 << 30, 1_048_576),
-        (1_048_576, 1_048_576, 0, 1_048_576),
-        (256, resource.RLIM_INFINITY, 10_240, 10_240),  # macOS
-        (256, 12_288, 10_240, 10_240),
-        (12_000, resource.RLIM_INFINITY, 12_288, 12_000),
-        (256, 2_048, 512, 256),  # neither is to be had
-        (256, resource.RLIM_INFINITY, 512, 256),
-        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 0, resource.RLIM_INFINITY),
-    ],
-)
-def test_a_limit_that_cannot_be_had_stops_nothing(
-    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, bound: int, raised: int
-) -> None:
-    """It is raised as far as it goes."""
-    limit = Limit(soft, hard, bound)
-    for name in ("getrlimit", "setrlimit"):
-        monkeypatch.setattr(server.resource, name, getattr(limit, name))
-    server.raise_open_file_limit()
-    assert limit.soft == raised
-
-
-def test_it_may_have_as_many_connections_as_the_system_allows(worker: Worker) -> None:
-    """The soft limit on open files is raised to the hard one."""
+def test_the_limit_on_open_files_is_raised(worker: Worker) -> None:
+    """A worker may have as many connections as the system allows: the soft limit is the hard one."""
     soft, hard = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
     assert soft == hard
-
-
-def test_errors_that_twisted_catches_are_logged() -> None:
-    """Daphne sends all that Twisted logs nowhere; its errors become lines of ours, with their traceback."""
-    program = (
-        "import django, os; os.environ['DJANGO_SETTINGS_MODULE'] = 'tournament.settings'; django.setup()\n"
-        "from tournament.server.server import log_twisted_errors\n"
-        "from twisted.logger import globalLogBeginner\n"
-        "from twisted.python import log\n"
-        "globalLogBeginner.beginLoggingTo([lambda _: None], redirectStandardIO=False, discardBuffer=True)\n"
-        "log_twisted_errors()\n"
-        "log.msg('nothing of interest')\n"
-        "log.err(ZeroDivisionError('of interest'))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "CRITICAL twisted: Unhandled Error" in done.stderr
-    assert "ZeroDivisionError: of interest" in done.stderr
-    assert "nothing" not in done.stderr

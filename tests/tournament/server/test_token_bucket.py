@@ -1,10 +1,10 @@
-"""The token bucket: a burst, and then so many a second."""
+"""The token bucket, in virtual time."""
 
 from tournament.server.token_bucket import TokenBucket
 
 
 class Clock:
-    """A clock that goes when it is told to."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.time = 1_000.0
@@ -19,13 +19,13 @@ def takes(bucket: TokenBucket) -> int:
     return next((count for count in range(1_000) if not bucket.take()), 1_000)
 
 
-def test_a_burst_of_a_second() -> None:
-    """And nothing more before time passes."""
+def test_a_burst_of_one_second_is_allowed() -> None:
+    """And nothing more until time passes."""
     assert takes(TokenBucket(20, now=Clock())) == 20
 
 
-def test_it_fills_as_time_passes() -> None:
-    """By parts of a second too, and never beyond a second's worth."""
+def test_the_bucket_fills_as_time_passes() -> None:
+    """It fills continuously, and never beyond one second's worth."""
     clock = Clock()
     bucket = TokenBucket(20, now=clock)
     takes(bucket)
@@ -35,8 +35,8 @@ def test_it_fills_as_time_passes() -> None:
     assert takes(bucket) == 20
 
 
-def test_slow_and_steady_goes_on_for_ever() -> None:
-    """At the rate itself nothing is refused."""
+def test_a_steady_rate_is_never_limited() -> None:
+    """Events at exactly the rate are all allowed."""
     clock = Clock()
     bucket = TokenBucket(4, now=clock)
     for _ in range(1_000):
@@ -45,5 +45,5 @@ def test_slow_and_steady_goes_on_for_ever() -> None:
 
 
 def test_a_rate_of_0_sets_no_limit() -> None:
-    """It is off."""
+    """Any number of events is allowed at once."""
     assert takes(TokenBucket(0, now=Clock())) == 1_000

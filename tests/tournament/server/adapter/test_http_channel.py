@@ -1,22 +1,21 @@
-"""The limits of an HTTP connection: Twisted's own parser, and the reactor's clock in the test's hands."""
+"""The limits of an HTTP connection, with Twisted's own parser, in virtual time."""
 
-from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
 
 import pytest
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.web.http import Request
 
-from tournament.server.http_connection import LAST_WORDS, HttpConnection
-from tournament.server.web_request import guarded
+from tournament.server.adapter.http_channel import REFUSAL_TIMEOUT_S, HttpChannel
+from tournament.server.adapter.request_guard import guarded
+from tournament.server.http_limits import HttpLimits
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
 
 
 class Transport(StringTransport):
-    """A transport that keeps what is written, and how it was ended."""
+    """A transport that keeps what is written, and how it was closed."""
 
     aborted = half_closed = False
 
@@ -25,17 +24,17 @@ class Transport(StringTransport):
         self.half_closed = True
 
     def abortConnection(self) -> None:  # noqa: N802 - Twisted's name
-        """Cut off."""
+        """Disconnect."""
         self.aborted = True
 
     @property
     def ended(self) -> bool:
-        """Whether the worker has said its last."""
+        """Whether the worker sends nothing more."""
         return self.half_closed or bool(self.disconnecting)
 
 
 class Line:
-    """A connection with its transport, and the requests that came through."""
+    """A connection with its transport, and the requests that were accepted."""
 
     def __init__(
         self, *, request_timeout: float | None = 10, idle_timeout: float | None = 30, max_header_size: int = 1_000
@@ -45,26 +44,24 @@ class Line:
         keep = self.requests.append
 
         class Kept(Request):
-            """A request that is kept instead of answered."""
+            """A request that is kept and not answered."""
 
             def process(self) -> None:
                 """Keep it."""
                 keep(self)
 
-        self.connection = HttpConnection(
-            request_timeout=request_timeout, idle_timeout=idle_timeout, max_header_size=max_header_size
-        )
+        self.connection = HttpChannel(HttpLimits(request_timeout, idle_timeout, max_header_size))
         self.connection.requestFactory = Kept
-        self.connection.callLater = self.clock.callLater
+        vars(self.connection)["callLater"] = self.clock.callLater  # as Twisted's factory sets it
         self.transport = Transport()
         self.connection.makeConnection(self.transport)
 
     def send(self, data: bytes) -> None:
-        """Have the client send something."""
+        """Receive data from the client."""
         self.connection.dataReceived(data)
 
     def trickle(self, data: bytes, seconds: float) -> None:
-        """Have the client send one byte after the other, for so long or until the worker has had enough."""
+        """Receive a byte a second, for so many seconds or until the worker ends the connection."""
         for place in range(round(seconds)):
             if not self.transport.ended:
                 self.clock.advance(1)
@@ -77,8 +74,8 @@ class Line:
         return int(answer.rpartition(b"HTTP/1.1 ")[2][:3]) if answer else None
 
 
-def test_a_request_comes_through() -> None:
-    """In one piece or byte by byte, if that does not take too long."""
+def test_a_request_is_accepted_byte_by_byte() -> None:
+    """If it is complete before the deadline. The answer may take any time."""
     line = Line()
     for place in range(len(GET)):
         line.send(GET[place : place + 1])
@@ -88,19 +85,19 @@ def test_a_request_comes_through() -> None:
     assert not line.transport.ended  # however long the answer takes
 
 
-def test_bytes_that_trickle_do_not_hold_up_the_deadline() -> None:
-    """One a second: after ten it is told, and a moment later it is cut off."""
+def test_single_bytes_do_not_move_the_deadline() -> None:
+    """A client that sends a byte a second gets 408 after 10 s, and is disconnected a moment later."""
     line = Line()
     line.trickle(GET + b"X: " + b"x" * 100, 100)
     assert line.clock.seconds() == 10
     assert line.status == HTTPStatus.REQUEST_TIMEOUT
     assert not line.transport.aborted
-    line.clock.advance(LAST_WORDS)
+    line.clock.advance(REFUSAL_TIMEOUT_S)
     assert line.transport.aborted
 
 
-def test_who_never_says_anything_is_not_told_anything() -> None:
-    """A browser that opened a connection in case it needs one would take it for an answer."""
+def test_a_connection_without_a_request_is_closed_without_an_answer() -> None:
+    """A browser that opens a connection in advance would take it for the answer to its next request."""
     line = Line()
     line.clock.advance(9.9)
     assert not line.transport.ended
@@ -109,8 +106,8 @@ def test_who_never_says_anything_is_not_told_anything() -> None:
     assert line.transport.value() == b""
 
 
-def test_between_two_requests_there_is_more_time() -> None:
-    """Until the idle timeout; a byte of the next request begins its deadline."""
+def test_the_idle_timeout_holds_between_two_requests() -> None:
+    """The first byte of the next request starts the deadline of that request."""
     line = Line()
     for _ in range(3):
         line.send(GET + b"\r\n")
@@ -122,8 +119,8 @@ def test_between_two_requests_there_is_more_time() -> None:
     assert line.clock.seconds() == 3 * 28 + 1 + 10
 
 
-def test_who_is_idle_is_let_go() -> None:
-    """Without a word."""
+def test_an_idle_connection_is_closed_without_an_answer() -> None:
+    """After the idle timeout."""
     line = Line()
     line.send(GET + b"\r\n")
     line.requests[0].finish()
@@ -133,8 +130,8 @@ def test_who_is_idle_is_let_go() -> None:
     assert line.transport.value() == answer
 
 
-def test_half_a_request_behind_another_has_its_deadline() -> None:
-    """It came while the first was answered."""
+def test_a_pipelined_request_has_its_own_deadline() -> None:
+    """The deadline of a request that was received in part while another was answered starts after that answer."""
     line = Line()
     line.send(GET + b"\r\n" + GET)
     line.clock.advance(100)
@@ -143,8 +140,8 @@ def test_half_a_request_behind_another_has_its_deadline() -> None:
     assert line.status == HTTPStatus.REQUEST_TIMEOUT
 
 
-def test_no_limits() -> None:
-    """Each can be turned off."""
+def test_both_timeouts_can_be_turned_off() -> None:
+    """None stands for no limit."""
     line = Line(request_timeout=None, idle_timeout=None)
     line.clock.advance(1e6)
     line.send(GET)
@@ -158,7 +155,7 @@ def test_no_limits() -> None:
 @pytest.mark.parametrize(
     ("more", "status"),
     [
-        (b"X: " + b"x" * 2_000, 431),  # before the line is through
+        (b"X: " + b"x" * 2_000, 431),  # before the line is complete
         (b"X: " + b"x" * 990 + b"\r\n", 431),
         (b"X: 12345678\r\n" * 100, 431),
         (b"X:\r\n" * 600, 431),
@@ -176,7 +173,7 @@ def test_no_limits() -> None:
     ],
 )
 def test_what_is_refused(more: bytes, status: int | None) -> None:
-    """Too much of headers, a body, or what is no HTTP. It ends there, and what comes after it is nothing."""
+    """Too many or too long headers get 431, a body 413, and what is not HTTP 400. What follows is not read."""
     line = Line()
     line.send(GET + more)
     assert line.status == status
@@ -186,13 +183,13 @@ def test_what_is_refused(more: bytes, status: int | None) -> None:
         line.send(GET + b"\r\n")
         assert not line.requests
         assert line.transport.value().count(b"HTTP/1.1 ") == 1
-        line.clock.advance(LAST_WORDS)
+        line.clock.advance(REFUSAL_TIMEOUT_S)
         assert line.transport.aborted
 
 
 @pytest.mark.parametrize("digits", [101, 5_000])
-def test_a_length_that_no_number_has(digits: int) -> None:
-    """Is too large, and no error: Python reads numbers of up to 4,300 digits."""
+def test_a_content_length_of_too_many_digits_gets_413(digits: int) -> None:
+    """Python raises an error for numbers of more than 4,300 digits."""
     line = Line(max_header_size=16_384)
     line.send(GET + b"Content-Length: " + b"9" * digits + b"\r\n\r\n")
     assert line.status == 413
@@ -200,8 +197,8 @@ def test_a_length_that_no_number_has(digits: int) -> None:
 
 @pytest.mark.parametrize("value", [b"/board", b"\xe4", b""])
 @pytest.mark.parametrize("name", [b"Daphne-Root-Path", b"daphne-root-path", b"DAPHNE-ROOT-PATH"])
-def test_a_client_has_no_say_in_the_root_path(name: bytes, value: bytes) -> None:
-    """The header is dropped, and nothing else."""
+def test_a_client_cannot_set_the_root_path(name: bytes, value: bytes) -> None:
+    """The header Daphne-Root-Path is removed, and no other header."""
     line = Line()
     line.send(GET + name + b": " + value + b"\r\nX: 1\r\n\r\n")
     guarded(lambda _request: None)(line.requests[0])
@@ -215,15 +212,15 @@ def test_a_client_has_no_say_in_the_root_path(name: bytes, value: bytes) -> None
         (b"//b/c", b"//b/c", b"a"),
         (b"/http://b/c", b"/http://b/c", b"a"),
         (b"http://a/clock/?x=1", b"/clock/?x=1", b"a"),
-        (b"HTTP://b:81/clock/", b"/clock/", b"b:81"),  # the target's counts: RFC 9112, section 3.2.2
+        (b"HTTP://b:81/clock/", b"/clock/", b"b:81"),  # the target's host counts: RFC 9112, section 3.2.2
         (b"https://[::1]/", b"/", b"[::1]"),
         (b"http://b", b"/", b"b"),
         (b"http://b?x", b"/?x", b"b"),
         (b"http://b//c", b"//c", b"b"),
     ],
 )
-def test_an_absolute_target_is_the_same_as_the_usual_one(target: bytes, uri: bytes, host: bytes) -> None:
-    """Its path is asked for, and its host is the Host."""
+def test_an_absolute_target_is_reduced_to_its_path(target: bytes, uri: bytes, host: bytes) -> None:
+    """Its host replaces the Host header."""
     line = Line()
     line.send(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n")
     (request,) = line.requests
@@ -246,37 +243,39 @@ def test_an_absolute_target_is_the_same_as_the_usual_one(target: bytes, uri: byt
         b"GET / HTTP/1.1",
         b"GET / HTTP/1.1\r\nHost: a\r\nHost: a",
         b"GET / HTTP/1.0\r\nHost: a\r\nHost: a",
-        b"GET http://a/ HTTP/1.1",  # an absolute target does not stand for the header
+        b"GET http://a/ HTTP/1.1",  # an absolute target does not replace the header
         b"GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: b",
     ],
 )
-def test_a_target_for_proxies_and_a_host_too_few_or_too_many(head: bytes) -> None:
-    """400, and it ends there."""
+def test_a_target_for_proxies_or_a_wrong_number_of_hosts_gets_400(head: bytes) -> None:
+    """The connection ends, and what follows is not read."""
     line = Line()
     line.send(head + b"\r\n\r\n" + GET + b"\r\n")
     assert line.status == HTTPStatus.BAD_REQUEST
     assert line.transport.ended
     assert not line.requests
-    line.clock.advance(LAST_WORDS)
+    line.clock.advance(REFUSAL_TIMEOUT_S)
     assert line.transport.aborted
 
 
-def test_before_http_1_1_there_may_be_no_host() -> None:
-    """It came with HTTP/1.1."""
+def test_http_1_0_needs_no_host() -> None:
+    """The header was added in HTTP/1.1."""
     line = Line()
     line.send(b"GET / HTTP/1.0\r\n\r\n")
     assert len(line.requests) == 1
 
 
-def test_what_comes_behind_a_handshake_is_the_websockets() -> None:
-    """It came with the same read, and would be kept here for ever."""
+def test_data_behind_a_handshake_is_passed_to_the_websocket() -> None:
+    """It is received in the same read, and the HTTP connection would keep it forever."""
     line = Line()
     got: list[bytes] = []
 
     class Successor:
-        """What takes the connection over."""
+        """A WebSocket that takes the connection over."""
 
-        dataReceived: Callable[[Any, bytes], None] = staticmethod(got.append)  # type: ignore[assignment] # noqa: N815
+        def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+            """Keep the data."""
+            got.append(data)
 
     line.connection.successor = Successor()
     line.send(GET + b"\r\n" + b"\x81\x80mask")

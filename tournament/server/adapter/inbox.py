@@ -1,11 +1,11 @@
-"""The inbox of one application instance: what the server has for it."""
+"""The inbox of one application instance: the messages that the server has for it."""
 
 import asyncio
 from typing import Any
 
 
 class Inbox:
-    """A queue with one reader, who is most often waiting. An `asyncio.Queue` does as much, in four times the memory."""
+    """A queue with one reader, which usually waits: an `asyncio.Queue` for Daphne, in a quarter of its memory."""
 
     __slots__ = ("_messages", "_waiter")
 
@@ -14,13 +14,13 @@ class Inbox:
         self._waiter: asyncio.Future[None] | None = None
 
     def put_nowait(self, message: dict[str, Any]) -> None:
-        """Put in a message."""
+        """Add a message."""
         self._messages.append(message)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     async def get(self) -> dict[str, Any]:
-        """Return the oldest message, once there is one."""
+        """Return the oldest message; wait until there is one."""
         while not self._messages:
             self._waiter = asyncio.get_running_loop().create_future()
             try:

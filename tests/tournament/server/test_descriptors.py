@@ -1,10 +1,11 @@
-"""Connections that are reset before the worker has read from them: their descriptors are free again at once."""
+"""However a client ends its connection, the worker's descriptor is free again soon."""
 
 import os
 import signal
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +15,19 @@ from testbed.accounting import open_files
 from testbed.attacks.stages import client_hello
 from testbed.processes import Broker, Ticker, Worker, wait_until
 from testbed.redis_servers import Certificate
+from testbed.viewers import PING
+from testbed.viewers import handshake as shake_hands
+from tournament.server.adapter.direct_socket import UNSENT_LIMIT_BYTES
 from tournament.up.broker import free_port
 
 CONNECTIONS = 200
 
-# Seconds within which a descriptor is free again.
-DEADLINE = 2.0
+# Seconds within which a descriptor is free again: after a reset; and after a close frame, which may be answered within
+# a second.
+DEADLINE_S = 2.0
+CLOSE_DEADLINE_S = 3.0
+
+CLOSE = bytes((0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8))  # 1000, masked by zeros
 
 
 class TlsWorker(Worker):
@@ -36,8 +44,9 @@ class TlsWorker(Worker):
 
 @pytest.fixture(scope="module")
 def victim(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[TlsWorker]:
-    """A worker of this module's own: it is stopped and continued."""
-    with TlsWorker(broker.url, directory) as worker:
+    """A worker of this module's own, which is stopped and continued. It answers any number of pings."""
+    settings = {"CLOCK_MAX_CONTROL_FRAMES": "0", "CLOCK_DRAIN_NOTICE": "0", "CLOCK_DRAIN_SPREAD": "0"}
+    with TlsWorker(broker.url, directory, **settings) as worker:
         worker.wait_for_ticks()
         yield worker
         assert worker.stop() == 0
@@ -45,7 +54,7 @@ def victim(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[TlsWorke
 
 
 def request(worker: Worker, path: str, *headers: str) -> bytes:
-    """Return a whole request."""
+    """Return a complete request."""
     return "\r\n".join((f"GET {path} HTTP/1.1", f"Host: {worker.host}", *headers, "", "")).encode()
 
 
@@ -70,7 +79,7 @@ def reset(port: int, data: bytes) -> None:
 
 
 def is_answered(worker: TlsWorker, *, tls: bool) -> bool:
-    """Ask whether the worker is alive, on a connection of its own."""
+    """Return whether the worker answers on a new connection."""
     with socket.create_connection(("127.0.0.1", worker.tls_port if tls else worker.port), timeout=10) as client:
         if not tls:
             return answer(client, worker)
@@ -80,14 +89,14 @@ def is_answered(worker: TlsWorker, *, tls: bool) -> bool:
 
 
 def answer(client: socket.socket, worker: Worker) -> bool:
-    """Return whether a request on this connection is answered well."""
+    """Return whether a request on this connection gets 200."""
     client.sendall(request(worker, "/healthz", "Connection: close"))
     return client.recv(4096).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("kind", ["partial request", "TLS hello", "TLS hello to HTTP", "page", "WebSocket handshake"])
-def test_reset_before_the_worker_reads(victim: TlsWorker, kind: str) -> None:
-    """The worker stands still meanwhile, so it finds data and the reset together."""
+def test_a_reset_before_the_worker_reads_frees_the_descriptor(victim: TlsWorker, kind: str) -> None:
+    """The worker is stopped meanwhile, so it finds data and the reset together: uvloop stops watching then."""
     data = {
         "partial request": b"GET / HT",
         "TLS hello": client_hello(),
@@ -105,18 +114,51 @@ def test_reset_before_the_worker_reads(victim: TlsWorker, kind: str) -> None:
             reset(port, data)
     finally:
         os.kill(victim.pid, signal.SIGCONT)
-    # It takes connections in their order: once this is answered, it has taken all that came to this port before.
+    # Connections are accepted in order: when this one is answered, all before it on this port have been accepted.
     assert is_answered(victim, tls=tls)
     wait_until(
         lambda: open_files(victim.pid) <= before,
-        f"as few descriptors are open as before ({before})",
-        DEADLINE,
+        f"no more descriptors are open than before ({before})",
+        DEADLINE_S,
     )
 
 
-def test_the_count_sees_a_leak() -> None:
-    """The count of descriptors is what the tests above stand on."""
+def test_the_count_of_descriptors_shows_a_leak() -> None:
+    """An open socket counts, and a closed one does not."""
     before = open_files(os.getpid())
     with socket.socket():
         assert open_files(os.getpid()) == before + 1
     assert open_files(os.getpid()) == before
+
+
+# --- Clients that send a close frame, and then nothing more ---
+
+
+def test_a_client_that_does_not_close_tls_is_disconnected(victim: TlsWorker) -> None:
+    """The worker waits for the client's close of the TLS connection, but not forever."""
+    before = open_files(victim.pid)
+    context = ssl.create_default_context(cafile=str(victim.certificate))
+    with (
+        socket.create_connection(("127.0.0.1", victim.tls_port), timeout=5) as client,
+        context.wrap_socket(client, server_hostname="127.0.0.1") as encrypted,
+    ):
+        shake_hands(encrypted, victim.tls_port, "/ws/clock/")
+        encrypted.sendall(CLOSE)
+        wait_until(lambda: open_files(victim.pid) <= before, "the descriptor is free", CLOSE_DEADLINE_S)
+
+
+def test_a_client_that_does_not_read_the_answer_is_disconnected(victim: TlsWorker) -> None:
+    """More is queued before the close frame than the client's kernel accepts."""
+    before = open_files(victim.pid)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(5)
+        client.connect(("127.0.0.1", victim.port))
+        shake_hands(client, victim.port, "/ws/clock/")
+        ping = bytes((PING, 0xFD, 0, 0, 0, 0)) + bytes(125)
+        for _ in range(3 * UNSENT_LIMIT_BYTES // len(ping)):
+            client.sendall(ping)
+        client.sendall(CLOSE)
+        time.sleep(0.1)
+        assert open_files(victim.pid) == before + 1
+        wait_until(lambda: open_files(victim.pid) <= before, "the descriptor is free", CLOSE_DEADLINE_S)

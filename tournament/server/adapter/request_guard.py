@@ -1,10 +1,10 @@
 """Daphne's requests, without two ways to reach a path by another name.
 
-With a header `Daphne-Root-Path` any client could say below which path the application is: that is for whoever starts
-the server, by `--root-path`. And a WebSocket's path is read anew by Autobahn, which knows the forms of a URL that a
-request's target cannot have: to it, `//any/ws/clock/` and `/ws/clock/;any` are `/ws/clock/`.
+With a header `Daphne-Root-Path` any client could set the path that the application is mounted at. That is for the
+operator, with `--root-path`. And Autobahn parses a WebSocket's path a second time, as a URL, which has forms that a
+request's target cannot have: it reads both `//any/ws/clock/` and `/ws/clock/;any` as `/ws/clock/`.
 
-`tournament.server` is Daphne too, and so is `manage.py runserver`.
+`tournament.asgi` installs this, so that it holds under plain Daphne and `manage.py runserver` too.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,14 @@ ROOT_PATH_HEADER: Final = b"daphne-root-path"
 
 
 def install() -> None:
-    """Have Daphne handle requests so, from now on."""
+    """Guard all requests that Daphne handles from now on. A second call has no effect."""
     process: Callable[[Any], Any] = WebRequest.process
     if process.__module__ != __name__:
         WebRequest.process = guarded(process)
 
 
 def guarded(process: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return Daphne's `WebRequest.process` with a guard before it."""
+    """Return Daphne's `WebRequest.process` with the guard in front of it."""
 
     def process_guarded(request: Any) -> Any:
         request.requestHeaders.removeHeader(ROOT_PATH_HEADER)
@@ -40,7 +40,7 @@ def guarded(process: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def is_ambiguous(target: bytes, path: bytes) -> bool:
-    """Return whether a request's target, whose path is `path`, has another one as a URL."""
+    """Return whether a request's target, whose path is `path`, has a different path when it is parsed as a URL."""
     if not target.isascii():
         return False  # Daphne refuses it
     try:

@@ -1,4 +1,4 @@
-"""The server while the wall clock is set, and in its last moments: the reactor in the test's hands."""
+"""Daphne's server when the wall clock is set, and while it stops."""
 
 import asyncio
 import subprocess
@@ -10,8 +10,9 @@ from unittest.mock import Mock
 import pytest
 from daphne.http_protocol import WebRequest
 
+from clock.process.supervisor import Supervisor
 from testbed.processes import ROOT
-from tournament.server.steady import SteadyServer
+from tournament.server.adapter.daphne_server import DaphneServer
 
 HOURS = 3600.0
 
@@ -26,7 +27,7 @@ class Clocks:
 
 @pytest.fixture
 def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
-    """Clocks that go only when they are told to; all the code under test reads them."""
+    """Clocks that the test moves, which all code under test reads."""
     clocks = Clocks()
     monkeypatch.setattr(time, "time", lambda: clocks.wall)
     monkeypatch.setattr(time, "monotonic", lambda: clocks.running)
@@ -34,28 +35,26 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> SteadyServer:
-    """A server that was never run: its checks are called by hand."""
-    server = SteadyServer(None, ["tcp:0"], http_timeout=60)
-    server.connections = {}
-    return server
+def server(monkeypatch: pytest.MonkeyPatch) -> DaphneServer:
+    """A server that is not running: the test calls its checks."""
+    return DaphneServer(None, ["tcp:0"], events=Mock(), http_rules=Mock(), supervisor=Supervisor(), http_timeout=60)
 
 
 async def run_for_ever() -> None:
-    """Do as an application does whose client stays."""
+    """Run like an application whose client stays connected."""
     await asyncio.get_running_loop().create_future()
 
 
-def connected(server: SteadyServer, protocol: Any) -> asyncio.Task[None]:
-    """Let somebody connect; return the application, which runs until it is cancelled."""
+def connected(server: DaphneServer, protocol: Any) -> asyncio.Task[None]:
+    """Connect a client; return its application, which runs until it is cancelled."""
     server.protocol_connected(protocol)
     application = asyncio.create_task(run_for_ever())
     server.connections[protocol]["application_instance"] = application
     return application
 
 
-def request_to(server: SteadyServer) -> Any:
-    """Return an HTTP request as Daphne makes it, under way."""
+def request_to(server: DaphneServer) -> Any:
+    """Return an HTTP request in progress, as Daphne makes it."""
     request = WebRequest.__new__(WebRequest)
     request.server = server
     request.request_start = time.time()
@@ -70,8 +69,8 @@ def step(request: pytest.FixtureRequest) -> float:
     return float(request.param * HOURS)
 
 
-async def test_an_application_has_its_time_to_end(server: SteadyServer, clocks: Clocks, step: float) -> None:
-    """10 seconds after its client has gone it is cancelled: not sooner and not later, whatever the wall clock says."""
+async def test_an_application_has_time_to_end(server: DaphneServer, clocks: Clocks, step: float) -> None:
+    """It is cancelled 10 s after its client has disconnected, whatever the wall clock does."""
     application = connected(server, client := Mock())
     server.protocol_disconnected(client)
     clocks.wall += step
@@ -86,8 +85,8 @@ async def test_an_application_has_its_time_to_end(server: SteadyServer, clocks: 
     assert not server.connections
 
 
-async def test_a_request_has_its_time(server: SteadyServer, clocks: Clocks, step: float) -> None:
-    """With `--http-timeout 60`: neither cut off by the clock that was set, nor let live by it."""
+async def test_the_time_limit_of_a_request(server: DaphneServer, clocks: Clocks, step: float) -> None:
+    """With `--http-timeout 60` a request is answered with 503 after 60 s, whatever the wall clock does."""
     one = request_to(server)
     application = connected(server, one)
     clocks.wall += step
@@ -100,8 +99,8 @@ async def test_a_request_has_its_time(server: SteadyServer, clocks: Clocks, step
     application.cancel()
 
 
-async def test_who_is_there_stays(server: SteadyServer, clocks: Clocks, step: float) -> None:
-    """No application is cancelled, and nothing forgotten, while its client is there."""
+async def test_a_connected_client_is_not_affected(server: DaphneServer, clocks: Clocks, step: float) -> None:
+    """No application is cancelled or forgotten while its client is connected."""
     application = connected(server, client := Mock())
     clocks.wall += step
     clocks.running += 1000
@@ -113,10 +112,11 @@ async def test_who_is_there_stays(server: SteadyServer, clocks: Clocks, step: fl
     application.cancel()
 
 
-def test_timers_go_by_the_monotonic_clock() -> None:
-    """Twisted's own: among them what Daphne does once a second, and the ends of handshakes and idle connections."""
+def test_twisted_timers_follow_the_monotonic_clock() -> None:
+    """Among them are Daphne's checks, and the time limits of handshakes and idle connections."""
     program = (
-        "import time; from tournament.server.reactor import install; install(); from twisted.internet import reactor;"
+        "import time; from tournament.server.adapter.reactor import install; install();"
+        "from twisted.internet import reactor;"
         "print(reactor.callLater(60, print).getTime() - time.monotonic())"
     )
     done = subprocess.run(
@@ -125,11 +125,11 @@ def test_timers_go_by_the_monotonic_clock() -> None:
     assert float(done.stdout) == pytest.approx(60, abs=5)
 
 
-# --- What an application leaves behind ---
+# --- The end of an application ---
 
 
-async def test_an_exception_is_told_once(server: SteadyServer, caplog: pytest.LogCaptureFixture) -> None:
-    """To the log with its traceback, and to the client while that is there."""
+async def test_an_exception_is_reported_once(server: DaphneServer, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged with its traceback, and the client is told while it is connected."""
 
     async def fail() -> None:
         raise ValueError("oh no")
@@ -148,8 +148,8 @@ async def test_an_exception_is_told_once(server: SteadyServer, caplog: pytest.Lo
     assert list(server.connections) == [client]
 
 
-async def test_the_end_cancels_what_is_left(server: SteadyServer) -> None:
-    """And does not stumble over a connection whose application has ended, or has not begun; Daphne's own does."""
+async def test_shutdown_cancels_the_applications_that_are_left(server: DaphneServer) -> None:
+    """Daphne's own fails on a connection whose application has ended or has not started."""
     application = connected(server, Mock())
     server.protocol_connected(Mock())  # a request that was upgraded, or is not complete
     ended = connected(server, Mock())

@@ -1,0 +1,181 @@
+"""One HTTP connection: Twisted's, with deadlines and with rules for what a client may send.
+
+Twisted limits how long a client may be silent, so one byte every now and then keeps a connection forever. Here a
+request has a deadline. It runs from the moment the connection is made, or from a request's first byte on a connection
+that is kept, to the end of the request's headers. A WebSocket handshake is such a request.
+"""
+
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple, Protocol
+
+from twisted.web.http import HTTPChannel, _GenericHTTPChannelProtocol
+
+# Seconds that a client has to read why it was refused, before it is disconnected.
+REFUSAL_TIMEOUT_S: Final = 0.8
+
+
+class RequestHead(NamedTuple):
+    """What is known of a request when all its headers have been received."""
+
+    version: bytes  # such as b"HTTP/1.1"
+    target: bytes  # as sent: RFC 9112, section 3.2
+    hosts: Sequence[bytes]  # the values of its Host headers
+    body_length: int | None  # bytes; None for a body in chunks
+
+
+class Accepted(NamedTuple):
+    """How a request goes on: the path and query that it asks for, and the Host that counts if it is another."""
+
+    path: bytes
+    host: bytes | None = None
+
+
+class HttpRules(Protocol):
+    """What a client may do on an HTTP connection. One object serves all connections."""
+
+    @property
+    def request_timeout_s(self) -> float | None:
+        """Seconds until the headers of a request must be complete; None for no limit."""
+
+    @property
+    def idle_timeout_s(self) -> float | None:
+        """Seconds that a connection is kept between two requests; None for no limit."""
+
+    @property
+    def max_header_bytes(self) -> int:
+        """Bytes of a request's line and headers together."""
+
+    def check_header(self, line: bytes) -> HTTPStatus | None:
+        """Return the status that refuses a header line, or None to accept it."""
+
+    def check_request(self, head: RequestHead) -> HTTPStatus | Accepted:
+        """Return the status that refuses a request, or how it goes on."""
+
+
+class Successor(Protocol):
+    """The WebSocket that an HTTP connection has become."""
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Read what the client has sent."""
+
+
+class HttpChannel(HTTPChannel):
+    """One HTTP connection.
+
+    A client that is refused gets a status, and then the connection ends: 408 past the deadline, 431 with too many
+    headers, 400 with what is not HTTP, or the status that the rules return.
+    """
+
+    transport: Any  # mypy does not read the methods of zope's interfaces
+    abortTimeout: Any = REFUSAL_TIMEOUT_S  # noqa: N815 - Twisted's name, and its type is int for no reason
+
+    def __init__(self, rules: HttpRules) -> None:
+        super().__init__()
+        self._rules = rules
+        self.totalHeadersSize = self.MAX_LENGTH = rules.max_header_bytes  # all lines together, and each line
+        self._idle = False  # between two requests
+        self._refused = False
+        self.successor: Successor | None = None
+
+    # --- Time ---
+
+    def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
+        """Start the deadline of the first request."""
+        self.timeOut: Any = self._rules.request_timeout_s  # Twisted's type is int for no reason
+        super().connectionMade()
+
+    def resetTimeout(self) -> None:  # noqa: N802 - Twisted's name
+        """Leave the deadline as it is: Twisted would move it with each byte received."""
+
+    def requestDone(self, request: Any) -> None:  # noqa: N802 - Twisted's name
+        """Wait for the next request, or handle it if it has been received already."""
+        self._idle = True
+        self._savedTimeOut = self._rules.idle_timeout_s
+        super().requestDone(request)
+
+    def timeoutConnection(self) -> None:  # noqa: N802 - Twisted's name
+        """End a connection that is past its deadline. A client that had not begun a request gets no answer."""
+        if self.requests or self._buffer:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        else:
+            super().timeoutConnection()
+
+    # --- Receiving ---
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Read what the client has sent, unless it was refused."""
+        if self._refused:
+            return
+        if self._idle:
+            self._idle = False
+            self.setTimeout(self._rules.request_timeout_s)
+        super().dataReceived(data)
+
+    def lineReceived(self, line: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Read one line of the request's head."""
+        if not self._refused:
+            super().lineReceived(line)
+
+    def headerReceived(self, line: bytes) -> bool:  # noqa: N802 - Twisted's name
+        """Read a header; or refuse it and return False."""
+        if status := self._rules.check_header(line):
+            self._refuse(status)
+            return False
+        return bool(super().headerReceived(line))
+
+    def rawDataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Keep what follows a request until that is answered. What follows a handshake belongs to the WebSocket."""
+        if self.successor is not None:
+            self.successor.dataReceived(data)
+        elif not self._refused:
+            super().rawDataReceived(data)
+
+    def lineLengthExceeded(self, _line: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Refuse a line that is longer than all lines together may be."""
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def allHeadersReceived(self) -> None:  # noqa: N802 - Twisted's name
+        """Refuse a request before its body is received; or accept it."""
+        headers = self.requests[-1].requestHeaders
+        hosts = headers.getRawHeaders(b"host", ())
+        verdict = self._rules.check_request(RequestHead(self._version, self._path, hosts, self.length))
+        if isinstance(verdict, HTTPStatus):
+            self._refuse(verdict)
+            self.length = None  # with 0, Twisted would handle the request all the same
+            return
+        self._path: Any = verdict.path  # the target of the request, and the name of a path in Twisted's own types
+        if verdict.host is not None:
+            headers.setRawHeaders(b"host", [verdict.host])
+        super().allHeadersReceived()
+
+    # --- Refusing ---
+
+    def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802 - Twisted's name
+        is_large = self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if is_large else HTTPStatus.BAD_REQUEST)
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Answer with a status and end the connection.
+
+        For `REFUSAL_TIMEOUT_S` seconds more, what the client sends is read and dropped: it could not read the status
+        if the connection were closed while something is unread.
+        """
+        if self._refused:
+            return
+        self._refused = True
+        self.clearLineBuffer()
+        self.setTimeout(None)
+        head = f"HTTP/1.1 {status} {status.phrase}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        self.transport.write(head.encode())
+        if self.isSecure():
+            self.loseConnection()
+        else:
+            self._networkProducer.unregisterProducer()
+            self.transport.loseWriteConnection()
+        self._abortingCall = self.callLater(REFUSAL_TIMEOUT_S, self.forceAbortClient)
+
+
+def channel_maker(rules: HttpRules) -> Callable[[], Any]:
+    """Return what makes the protocol of a new connection, for an `HTTPFactory`. Over TLS it may switch to HTTP/2."""
+    return lambda: _GenericHTTPChannelProtocol(HttpChannel(rules))
