@@ -1,4 +1,4 @@
-# One image for the ticker and the workers. The first stage installs, the second only runs.
+# One image for ticker and workers. The first stage installs and builds; the second has neither pip's cache nor tools.
 
 FROM python:3.13-slim-bookworm AS build
 RUN python -m venv /venv

@@ -69,6 +69,11 @@ punctuality: .venv/.ready  ## Measure how punctual the ticker is, against a bare
 compose-test: tools-compose  ## Build the image, run the Compose stack with three workers, and test it (needs Docker)
 	$(run) -m pytest tests/compose
 
+.PHONY: docs
+docs: .venv/.ready  ## Update what the documents show of the settings and of the modules
+	$(run) -m tournament.configuration
+	$(run) -m tests.project.modules
+
 translations:  ## Compile clock/locale (needs msgfmt, which Debian has in gettext)
 	for po in clock/locale/*/LC_MESSAGES/django.po; do msgfmt --check-format -o "$${po%.po}.mo" "$$po" || exit 1; done
 

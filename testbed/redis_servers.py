@@ -46,7 +46,9 @@ class Server(Program):
         if certificate is not None:
             ports = ["--port", "0", "--tls-port", str(self.port), *certificate.options()]
         quiet = ["--save", "", "--appendonly", "no", "--loglevel", "warning", "--repl-diskless-sync-delay", "0"]
-        command = [program(directory), "--bind", "127.0.0.1", "--dir", str(directory), *ports, *quiet, *options]
+        # A replica writes a dump, which no other server in this folder may load.
+        dump = ["--dbfilename", f"redis-{self.port}.rdb"]
+        command = [program(directory), "--bind", "127.0.0.1", "--dir", str(directory), *ports, *quiet, *dump, *options]
         super().__init__("redis", command, directory)
 
     def start(self) -> None:
@@ -60,22 +62,15 @@ class Server(Program):
         """Its host and port."""
         return f"127.0.0.1:{self.port}"
 
-    def client(
-        self,
-        *,
-        username: str | None = None,
-        password: str | None = None,
-        ssl: bool = False,
-        ssl_ca_certs: str | None = None,
-    ) -> Redis:
-        """Return a client, with the rights of a user if one is named. It retries nothing."""
+    def client(self, *, username: str | None = None, password: str | None = None, ca_file: Path | None = None) -> Redis:
+        """Return a client, with the rights of a user if one is named, over TLS if a CA file is. It retries nothing."""
         return Redis(
             "127.0.0.1",
             self.port,
             username=username,
             password=password,
-            ssl=ssl,
-            ssl_ca_certs=ssl_ca_certs,
+            ssl=ca_file is not None,
+            ssl_ca_certs=None if ca_file is None else str(ca_file),
             socket_timeout=5,
             retry=Retry(NoBackoff(), 0),
         )

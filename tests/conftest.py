@@ -138,8 +138,8 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 
 def lines_of(program: Program) -> list[str]:
-    """Return the lines of its log, except those about the host's clock, which depend on the machine."""
-    return [line for line in program.output().splitlines() if "host_clock" not in line]
+    """Return the lines of its log without the version, and without those about the host's clock, which varies."""
+    return [line for line in program.output().splitlines()[1:] if "host_clock" not in line]
 
 
 async def settle() -> None:

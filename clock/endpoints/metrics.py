@@ -3,6 +3,7 @@
 All values are read when Prometheus scrapes them. Nothing is counted per frame, and per tick only what costs nothing.
 """
 
+import platform
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from clock import __version__
 from clock.asgi import COUNTED_CODES, ServerStatus
 from clock.broadcast.fan_out import FanOut
 from clock.broadcast.relay import STATES, Relay
@@ -44,6 +46,11 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield each metric with its present value."""
+        build = GaugeMetricFamily(
+            "clock_build_info", "The versions, as labels; always 1.", labels=["version", "python"]
+        )
+        build.add_metric([__version__, platform.python_version()], 1)
+        yield build
         yield GaugeMetricFamily("clock_ready", "Whether the worker is ready, as /readyz reports.", value=self._is_ready)
         yield from _of_relay(self._relay)
         yield from _of_fan_out(self._relay.fan_out)

@@ -422,7 +422,7 @@ REDIS_PY = [
     *_pins(
         "redis",
         "redis.connection:",
-        "tournament/configuration/environment.py",
+        "tournament/configuration/network_parsers.py",
         {"parse_url": ("(url)", "checks REDIS_URL")},
     ),
     *_pins(

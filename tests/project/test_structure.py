@@ -61,6 +61,7 @@ def imports(name: str) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= names & modules().keys() or {node.module}
+    found.discard("clock")  # for its version
     return frozenset(imported for imported in found if imported.partition(".")[0] in PACKAGES)
 
 

@@ -1,4 +1,4 @@
-"""Web origins as people write them, made into what browsers send in `Origin` and compare in `frame-ancestors`."""
+"""Web origins, normalised to what browsers send in `Origin` and compare with in `frame-ancestors`."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address
@@ -10,28 +10,29 @@ _MAX_HOST: Final = 253  # characters of a name in DNS
 
 _ORIGIN: Final = re.compile(r"(?P<scheme>https?)://(?P<host>\[[^\[\]]*\]|[^\[\]:]*)(?::(?P<port>.*))?")
 _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
-# Browsers read a host whose last label looks like a number as an IPv4 address, and write it with four decimal numbers.
+# Browsers parse a host whose last label looks like a number as an IPv4 address, and write it as four decimal numbers:
+# WHATWG URL standard, "ends in a number checker".
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
-class BadOrigin(ValueError):
-    """No browser sends this as an origin; the text says why."""
+class InvalidOrigin(ValueError):
+    """No browser sends this as an origin; the message says why."""
 
 
 def normalise(origin: str, *, for_frames: bool = False) -> str:
-    """Return an origin as browsers write it: in lower case, without the scheme's default port, IPv6 compressed.
+    """Return an origin as browsers serialise it: in lower case, without the scheme's default port, IPv6 compressed.
 
-    With `for_frames` it is a source of the CSP directive `frame-ancestors`: `https://*.example.org` is valid, an IPv6
-    address or an underscore is not.
+    With `for_frames` it is a source of the CSP directive `frame-ancestors`: `https://*.example.org` is valid there, an
+    IPv6 address or an underscore is not. Chromium ignores such a source.
 
     Raises:
-        BadOrigin: it is not one.
+        InvalidOrigin: it is no origin.
     """
     if not origin.isascii():
-        raise BadOrigin("a host with other letters than a to z is written in its xn-- form")
+        raise InvalidOrigin("an international host name must be in its xn-- form")
     match = _ORIGIN.fullmatch(origin.lower())
     if not match:
-        raise BadOrigin("it must be http:// or https://, a host and at most a port")
+        raise InvalidOrigin("it must be http:// or https://, a host, and optionally a port")
     host = _host(match["host"], for_frames=for_frames)
     scheme, port = match["scheme"], match["port"]
     if port is None or _port(port) == _DEFAULT_PORTS[scheme]:
@@ -41,30 +42,30 @@ def normalise(origin: str, *, for_frames: bool = False) -> str:
 
 def _port(port: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,4}", port) or int(port) > _MAX_PORT:
-        raise BadOrigin("a port is a number from 1 to 65535")
+        raise InvalidOrigin("the port must be a number from 1 to 65535")
     return int(port)
 
 
 def _host(host: str, *, for_frames: bool) -> str:
     if host.startswith("["):
         if for_frames:
-            raise BadOrigin("browsers know no IPv6 addresses in frame-ancestors")
+            raise InvalidOrigin("browsers do not support IPv6 addresses in frame-ancestors")
         return f"[{_ipv6(host[1:-1])}]"
     name = host
     if host.startswith("*."):
         if not for_frames:
-            raise BadOrigin("no browser sends a wildcard as its origin")
+            raise InvalidOrigin("no browser sends a wildcard as its origin")
         name = host[2:]
     labels = name.split(".")
     if len(host) > _MAX_HOST or not all(_LABEL.fullmatch(label) for label in labels):
-        raise BadOrigin("a host is labels of 1 to 63 letters, digits or hyphens, with dots between")
+        raise InvalidOrigin("the host must consist of labels of 1 to 63 letters, digits or hyphens, separated by dots")
     if for_frames and "_" in name:
-        raise BadOrigin("browsers know no underscores in frame-ancestors")
+        raise InvalidOrigin("browsers do not support underscores in frame-ancestors")
     if not all(_is_punycode(label[4:]) for label in labels if label.startswith("xn--")):
-        raise BadOrigin("a label that begins with xn-- must be valid Punycode")
+        raise InvalidOrigin("a label that begins with xn-- must be valid Punycode")
     if _NUMBER.fullmatch(labels[-1]):
         if name != host:
-            raise BadOrigin("an address has no subdomains")
+            raise InvalidOrigin("an IP address has no subdomains")
         _check_ipv4(name)
     return host
 
@@ -80,17 +81,17 @@ def _check_ipv4(host: str) -> None:
     try:
         IPv4Address(host)
     except ValueError:
-        raise BadOrigin("an IPv4 address is four numbers from 0 to 255, with dots between") from None
+        raise InvalidOrigin("an IPv4 address must be four numbers from 0 to 255, separated by dots") from None
 
 
 def _ipv6(host: str) -> str:
-    """Return an IPv6 address as browsers write it; unlike Python, without IPv4 notation in it."""
+    """Return an IPv6 address as browsers write it; unlike Python, they never use IPv4 notation in it."""
     try:
         address = IPv6Address(host)
     except ValueError:
-        raise BadOrigin("what is in brackets must be an IPv6 address") from None
+        raise InvalidOrigin("there must be an IPv6 address in the brackets") from None
     if address.scope_id is not None:
-        raise BadOrigin("an IPv6 address has no zone here")
+        raise InvalidOrigin("an IPv6 address in an origin has no zone")
     if address.ipv4_mapped is None:
         return address.compressed
     high, low = divmod(int(address.ipv4_mapped), 1 << 16)

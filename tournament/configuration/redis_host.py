@@ -1,7 +1,7 @@
-"""How to connect to Redis, as an entry for the `hosts` of a channel layer: straight to a server, or by Sentinel.
+"""How to connect to Redis, as an entry for the `hosts` of a channel layer: directly to a server, or through Sentinel.
 
-`channels_redis.utils.create_pool` makes a pool of connections of it, for the channel layer and for whatever else needs
-Redis.
+`channels_redis.utils.create_pool` turns the entry into a connection pool, for the channel layer and for every other use
+of Redis.
 """
 
 from typing import Any, Final, NamedTuple
@@ -11,22 +11,23 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from clock.redis.adapter.sentinel import EncryptedMasterConnection, MasterConnection
-from tournament.configuration.environment import BadSetting
+from tournament.configuration.setting import HIDDEN, InvalidSetting
 
-# Seconds that a server may take. Ticker and relay bound what they wait for themselves: redis-py's own bound on a read
-# or write goes through `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes when its work is
-# just done (seen here: 7 times in 10), and then nothing can be ended.
-SERVER: Final = {"socket_timeout": None, "socket_connect_timeout": 1.0, "socket_keepalive": True}
+# Options of a connection to a server; times are in seconds. Ticker and relay have their own timeouts for reads and
+# writes. redis-py's `socket_timeout` must stay off: it uses `asyncio.wait_for`, which before Python 3.12 loses a
+# cancellation that arrives just as its work completes (seen here 7 times in 10), and then a task cannot be stopped.
+CONNECTION_OPTIONS: Final = {"socket_timeout": None, "socket_connect_timeout": 1.0, "socket_keepalive": True}
 
-# Seconds that a sentinel may take to be reached, and to answer, before the next is asked: the ticker's lease waits for
-# less than half a second in all. TLS takes longer, for Python reads the system's authorities each time (25 to 45 ms).
-# Here redis-py's own bound will do: it goes with one write at the start of a connection, not a hundred a second.
-SENTINEL_PATIENCE: Final = 0.1
-SENTINEL_PATIENCE_TLS: Final = 0.2
+# Timeouts for connecting to a Sentinel, and for its answer, before the next Sentinel is asked. They are short because
+# the ticker's lease waits for less than half a second altogether. TLS needs longer: Python reads the system's
+# authorities for each connection (25 to 45 ms). Here redis-py's own timeout is good enough, because it applies once per
+# connection and not 100 times per second.
+SENTINEL_TIMEOUT_S: Final = 0.1
+SENTINEL_TLS_TIMEOUT_S: Final = 0.2
 
 
 class Sentinels(NamedTuple):
-    """Where sentinels are (host and port), what they call the master, and what they ask for."""
+    """The addresses (host and port) of the Sentinels, their name of the master, and their own user and password."""
 
     addresses: list[tuple[str, int]]
     master_name: str
@@ -35,25 +36,27 @@ class Sentinels(NamedTuple):
 
 
 def redis_host(url: str, *, ca_file: str, sentinels: Sentinels) -> dict[str, Any]:
-    """Return the entry for the server that `url` names, or, if there are sentinels, for the master that they name.
+    """Return the entry for the server at `url` or, if there are Sentinels, for the master that they name.
 
-    By Sentinel, `url` gives the master's user, password and database, and whether everything goes over TLS. Over TLS,
-    an authority that the system knows, or one of `ca_file`, must have signed the certificates of server and sentinels.
+    With Sentinels, `url` gives the master's user, password and database, and whether all connections use TLS. With TLS,
+    an authority of the system or of `ca_file` must have signed the certificates of the server and of the Sentinels.
 
     Raises:
-        BadSetting: these do not go together.
+        InvalidSetting: the settings contradict each other.
     """
-    given = parse_url(url)
-    encrypted = given.get("connection_class") is SSLConnection
+    parsed = parse_url(url)
+    encrypted = parsed.get("connection_class") is SSLConnection
     if ca_file and not encrypted:
-        raise BadSetting("REDIS_CA_FILE", ca_file, "a file only with a REDIS_URL that begins with rediss://")
+        raise InvalidSetting("REDIS_CA_FILE", ca_file, "no file, or a REDIS_URL that begins with rediss://")
     authority = {"ssl_ca_certs": ca_file} if ca_file else {}
     if not sentinels.addresses:
-        return {"address": url, **SERVER, **authority}
-    if "path" in given:
-        raise BadSetting("REDIS_SENTINELS", "…", "sentinels only with a REDIS_URL of redis:// or rediss://")
-    patience = SENTINEL_PATIENCE_TLS if encrypted else SENTINEL_PATIENCE
-    tls = {name: value for name, value in given.items() if name.startswith("ssl_")} | authority
+        return {"address": url, **CONNECTION_OPTIONS, **authority}
+    if "path" in parsed:
+        raise InvalidSetting(
+            "REDIS_SENTINELS", HIDDEN, "no Sentinels, or a REDIS_URL that begins with redis:// or rediss://"
+        )
+    timeout_s = SENTINEL_TLS_TIMEOUT_S if encrypted else SENTINEL_TIMEOUT_S
+    tls = {name: value for name, value in parsed.items() if name.startswith("ssl_")} | authority
     return {
         "master_name": sentinels.master_name,
         "sentinels": sentinels.addresses,
@@ -61,13 +64,13 @@ def redis_host(url: str, *, ca_file: str, sentinels: Sentinels) -> dict[str, Any
             "username": sentinels.username or None,
             "password": sentinels.password,
             "ssl": encrypted,
-            "retry": Retry(NoBackoff(), 0),  # redis-py's own would try each ten times, for seconds
-            "socket_timeout": patience,
-            "socket_connect_timeout": patience,
+            "retry": Retry(NoBackoff(), 0),  # redis-py's default is ten retries, for seconds
+            "socket_timeout": timeout_s,
+            "socket_connect_timeout": timeout_s,
             **tls,
         },
         "connection_class": EncryptedMasterConnection if encrypted else MasterConnection,
-        **{name: value for name, value in given.items() if name in {"username", "password", "db"}},
-        **SERVER,
+        **{name: value for name, value in parsed.items() if name in {"username", "password", "db"}},
+        **CONNECTION_OPTIONS,
         **tls,
     }

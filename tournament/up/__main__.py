@@ -16,7 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from tournament.configuration.environment import words
+from tournament.configuration.parsers import split_list
+from tournament.configuration.setting import read_text
 from tournament.up.broker import NoBroker, broker_command, free_port
 from tournament.up.part import Part, die_with, keep_running, say
 
@@ -47,7 +48,7 @@ async def announce(bind: str, port: int, own_broker: str, is_shown: asyncio.Even
     """
     host = "127.0.0.1" if bind in {"0.0.0.0", "::"} else bind
     shown = f"[{host}]" if ":" in host else host
-    names = [name.lstrip(".") for name in words("DJANGO_ALLOWED_HOSTS", shown)]
+    names = [name.lstrip(".") for name in split_list(read_text("DJANGO_ALLOWED_HOSTS", shown))]
     name = shown if {shown, "*"} & {*names} or not names else names[0]
     try:
         async with asyncio.timeout(START_TIMEOUT_S):

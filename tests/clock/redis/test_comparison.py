@@ -16,9 +16,9 @@ from clock.contract import Tick
 from clock.redis import comparison as module
 from clock.redis.comparison import MAX_DRIFT, Comparison, OffsetInterval, RedisClock, error_bound
 from testbed.processes import Broker, Worker
-from tournament.configuration.redis_host import SERVER
+from tournament.configuration.redis_host import CONNECTION_OPTIONS
 
-OPTIONS: dict[str, Any] = {**SERVER}
+OPTIONS: dict[str, Any] = {**CONNECTION_OPTIONS}
 
 Chance = Callable[[], float]
 

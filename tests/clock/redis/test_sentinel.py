@@ -21,8 +21,8 @@ from clock.redis.outage import UNAVAILABLE
 from testbed.processes import Ticker, Worker, wait_until
 from testbed.redis_servers import Certificate, Sentinel, Server
 from testbed.viewers import connect, watch
-from tournament.configuration.environment import BadSetting
 from tournament.configuration.redis_host import Sentinels, redis_host
+from tournament.configuration.setting import InvalidSetting
 from tournament.up.broker import free_port
 
 
@@ -34,7 +34,7 @@ class Watched:
         self.replica = stack.enter_context(Server(directory, "--replicaof", f"127.0.0.1 {self.master.port}"))
         wait_until(lambda: is_linked(self.replica), "the replica follows the master")
         self.sentinels = [stack.enter_context(Sentinel(directory, self.master, quorum=2)) for _ in range(3)]
-        wait_until(lambda: all(self.is_watched_by(sentinel) for sentinel in self.sentinels), "the Sentinels agree")
+        wait_until(lambda: all(self.is_watched_by(sentinel) for sentinel in self.sentinels), "the Sentinels agree", 40)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -194,7 +194,7 @@ def test_sentinel_with_passwords_and_tls(directory: Path) -> None:
         url = "rediss://clock:sesame@nowhere.invalid/1"
         with Ticker(url, directory, **settings) as ticker, Worker(url, directory, **settings) as worker:
             worker.wait_for_ticks()
-            with master.client(ssl=True, ssl_ca_certs=str(certificate.certificate)) as client:
+            with master.client(ca_file=certificate.certificate) as client:
                 ours = [one for one in client.client_list() if one["user"] == "clock"]
             assert {one["db"] for one in ours} == {"1"}
             sentinel.kill()
@@ -206,7 +206,7 @@ def test_sentinel_with_passwords_and_tls(directory: Path) -> None:
 
 def test_settings_that_exclude_each_other_are_refused() -> None:
     """The error names the setting."""
-    with pytest.raises(BadSetting, match="REDIS_SENTINELS"):
+    with pytest.raises(InvalidSetting, match="REDIS_SENTINELS"):
         host_of([("127.0.0.1", 1)], "unix:///run/redis.sock")
-    with pytest.raises(BadSetting, match="REDIS_CA_FILE"):
+    with pytest.raises(InvalidSetting, match="REDIS_CA_FILE"):
         host_of([], "redis://localhost", ca_file="/etc/hosts")

@@ -15,8 +15,7 @@ from testbed.accounting import open_files
 from testbed.attacks.stages import client_hello
 from testbed.processes import Broker, Ticker, Worker, wait_until
 from testbed.redis_servers import Certificate
-from testbed.viewers import PING
-from testbed.viewers import handshake as shake_hands
+from testbed.viewers import PING, handshake, upgrade_request
 from tournament.server.adapter.direct_socket import UNSENT_LIMIT_BYTES
 from tournament.up.broker import free_port
 
@@ -58,19 +57,6 @@ def request(worker: Worker, path: str, *headers: str) -> bytes:
     return "\r\n".join((f"GET {path} HTTP/1.1", f"Host: {worker.host}", *headers, "", "")).encode()
 
 
-def handshake(worker: Worker) -> bytes:
-    """Return a WebSocket handshake."""
-    return request(
-        worker,
-        "/ws/clock/",
-        f"Origin: http://{worker.host}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        "Sec-WebSocket-Version: 13",
-    )
-
-
 def reset(port: int, data: bytes) -> None:
     """Connect, send, and close by a reset."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
@@ -102,7 +88,7 @@ def test_a_reset_before_the_worker_reads_frees_the_descriptor(victim: TlsWorker,
         "TLS hello": client_hello(),
         "TLS hello to HTTP": client_hello(),
         "page": request(victim, "/clock/"),
-        "WebSocket handshake": handshake(victim),
+        "WebSocket handshake": upgrade_request(victim.port),
     }[kind]
     tls = kind == "TLS hello"
     port = victim.tls_port if tls else victim.port
@@ -142,7 +128,7 @@ def test_a_client_that_does_not_close_tls_is_disconnected(victim: TlsWorker) -> 
         socket.create_connection(("127.0.0.1", victim.tls_port), timeout=5) as client,
         context.wrap_socket(client, server_hostname="127.0.0.1") as encrypted,
     ):
-        shake_hands(encrypted, victim.tls_port, "/ws/clock/")
+        handshake(encrypted, victim.tls_port, "/ws/clock/")
         encrypted.sendall(CLOSE)
         wait_until(lambda: open_files(victim.pid) <= before, "the descriptor is free", CLOSE_DEADLINE_S)
 
@@ -154,7 +140,7 @@ def test_a_client_that_does_not_read_the_answer_is_disconnected(victim: TlsWorke
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(5)
         client.connect(("127.0.0.1", victim.port))
-        shake_hands(client, victim.port, "/ws/clock/")
+        handshake(client, victim.port, "/ws/clock/")
         ping = bytes((PING, 0xFD, 0, 0, 0, 0)) + bytes(125)
         for _ in range(3 * UNSENT_LIMIT_BYTES // len(ping)):
             client.sendall(ping)

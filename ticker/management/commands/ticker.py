@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand
 
+from clock import __version__
 from clock.process.signals import IGNORED_SIGNALS, stop_signals
 from ticker.assembly import build_ticker
 from ticker.metronome import TimeOutOfRange
@@ -26,8 +27,13 @@ class Command(BaseCommand):
     requires_system_checks = ()  # they are about pages, and the ticker has none
     help = "Publish the time to every worker, 100 times a second, or wait as a standby, until SIGTERM or Ctrl-C."
 
+    def get_version(self) -> str:
+        """Return what `--version` prints."""
+        return f"clock {__version__}"
+
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Run until stopped. Exit with 0, or with 1 if the host's clock is out of range."""
+        logger.info("clock %s: ticker starting", __version__)
         try:
             asyncio.run(_run())
         except TimeOutOfRange as error:

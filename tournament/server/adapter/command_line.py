@@ -1,7 +1,7 @@
 """Daphne's command line, for another server and with other defaults."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from daphne.cli import CommandLineInterface
 
@@ -11,6 +11,15 @@ class Runnable(Protocol):
 
     def run(self) -> None:
         """Serve until told to stop. It may raise SystemExit."""
+
+
+class CommandLineDefaults(NamedTuple):
+    """What differs from Daphne's own command line. `options` are the defaults of its options, by name."""
+
+    description: str
+    epilog: str
+    version: str
+    options: Mapping[str, Any]
 
 
 class _Running:
@@ -23,19 +32,26 @@ class _Running:
 
 
 def run_command_line(
-    make_server: Callable[..., Runnable], *, description: str, epilog: str, defaults: Mapping[str, Any]
+    make_server: Callable[..., Runnable], defaults: CommandLineDefaults, before_start: Callable[[], None]
 ) -> None:
     """Read the command line, make a server of it, and run that. All of Daphne's options are accepted.
 
-    `make_server` gets the application, the endpoints and Daphne's options as keyword arguments.
+    `make_server` gets the application, the endpoints and Daphne's options as keyword arguments. `before_start` is
+    called before the application is imported, unless the command line ends with `--help`, `--version` or an error.
     """
 
     class CommandLine(CommandLineInterface):
         def __init__(self) -> None:
             super().__init__()
-            self.parser.description = description
-            self.parser.epilog = epilog
-            self.parser.set_defaults(**defaults)
+            self.parser.description = defaults.description
+            self.parser.epilog = defaults.epilog
+            self.parser.add_argument("--version", action="version", version=defaults.version)
+            self.parser.set_defaults(**defaults.options)
+
+        def run(self, args: Any) -> None:
+            self.parser.parse_args(args)
+            before_start()
+            super().run(args)
 
         @staticmethod
         def server_class(**options: Any) -> _Running:

@@ -1,0 +1,220 @@
+"""The table of all settings: `settings.py` reads them from here, and `docs/configuration.md` is generated from it."""
+
+from typing import Any, Final
+
+from tournament.configuration.network_parsers import Addresses, Hosts, Networks, Origins, RedisUrl
+from tournament.configuration.parsers import (
+    Choice,
+    NumberOrAuto,
+    ReadableFile,
+    SecretText,
+    Switch,
+    Text,
+    TimeZone,
+    WholeNumber,
+)
+from tournament.configuration.setting import Setting, read
+
+_WORKER: Final = ("worker",)
+
+_NAME: Final = Text(r"[A-Za-z0-9_.-]{1,50}", "1 to 50 letters, digits, dots, hyphens or underscores")
+_UP_TO_AN_HOUR: Final = WholeNumber(minimum=0, maximum=3600, unit="seconds")
+_TIMEOUT: Final = WholeNumber(minimum=0, maximum=3600, unit="seconds", zero="unlimited")
+_VIEWERS: Final = WholeNumber(minimum=0, maximum=1_000_000, unit="viewers", zero="unlimited")
+
+REDIS_URL: Final = Setting(
+    name="REDIS_URL",
+    parser=RedisUrl(),
+    default="redis://127.0.0.1:6379",
+    secret=True,
+    compose_default="redis://redis:6379",
+    compose_note="the stack's own Redis",
+    description="The Redis or Valkey server, with user, password and database number.",
+)
+REDIS_CA_FILE: Final = Setting(
+    name="REDIS_CA_FILE",
+    parser=ReadableFile(),
+    description="PEM file of the authorities that sign the certificates of a `rediss://` server, in addition to the"
+    " system's. In a container this is a path inside the container, so mount the file.",
+)
+REDIS_SENTINELS: Final = Setting(
+    name="REDIS_SENTINELS",
+    parser=Addresses(),
+    description="Sentinels that name the master. The host and port in `REDIS_URL` are not used then.",
+)
+REDIS_MASTER_NAME: Final = Setting(
+    name="REDIS_MASTER_NAME",
+    parser=_NAME,
+    default="clock",
+    description="The name of the master in the Sentinels' configuration.",
+)
+REDIS_SENTINEL_USERNAME: Final = Setting(
+    name="REDIS_SENTINEL_USERNAME",
+    parser=Text(r"[^\s]{0,100}", "at most 100 characters without whitespace"),
+    description="The user for the Sentinels themselves, if they require one. The master's user is in `REDIS_URL`.",
+)
+REDIS_SENTINEL_PASSWORD: Final = Setting(
+    name="REDIS_SENTINEL_PASSWORD",
+    parser=SecretText(),
+    secret=True,
+    description="The password for the Sentinels themselves, if they require one.",
+)
+CLOCK_NAMESPACE: Final = Setting(
+    name="CLOCK_NAMESPACE",
+    parser=_NAME,
+    default="clock",
+    description="The prefix of every channel and key. It lets several clocks share one Redis, because pub/sub ignores"
+    " database numbers.",
+)
+CLOCK_TIME_ZONE: Final = Setting(
+    name="CLOCK_TIME_ZONE",
+    parser=TimeZone(),
+    default="UTC",
+    description="The zone of the time. The ticker formats it, and the page shows its name: set the same for all"
+    " processes.",
+)
+CLOCK_MAX_STANDBY_OFFSET: Final = Setting(
+    name="CLOCK_MAX_STANDBY_OFFSET",
+    parser=WholeNumber(minimum=1, maximum=3_600_000, unit="milliseconds"),
+    default="250",
+    used_by=("ticker",),
+    description="How far the clock of a standby may be off that of the leader. Beyond that, it becomes the leader only"
+    " if no other ticker does for 3 s.",
+)
+CLOCK_ALLOWED_ORIGINS: Final = Setting(
+    name="CLOCK_ALLOWED_ORIGINS",
+    parser=Origins(for_frames=False),
+    used_by=_WORKER,
+    description="Further origins whose pages may open the stream. The clock's own page always may. Write an"
+    " international host name in its `xn--` form.",
+)
+CLOCK_ALLOW_MISSING_ORIGIN: Final = Setting(
+    name="CLOCK_ALLOW_MISSING_ORIGIN",
+    parser=Switch(),
+    default="off",
+    used_by=_WORKER,
+    description="Whether a client without an `Origin` header may open the stream. Browsers always send one, other"
+    " programs usually do not.",
+)
+CLOCK_DRAIN_NOTICE: Final = Setting(
+    name="CLOCK_DRAIN_NOTICE",
+    parser=_UP_TO_AN_HOUR,
+    default="5",
+    used_by=_WORKER,
+    description="How long a worker that was told to stop continues to serve while it reports that it is not ready. Set"
+    " it to more than the load balancer's health checks take to notice; 0 means no notice.",
+)
+CLOCK_DRAIN_SPREAD: Final = Setting(
+    name="CLOCK_DRAIN_SPREAD",
+    parser=_UP_TO_AN_HOUR,
+    default="5",
+    used_by=_WORKER,
+    description="The time over which the worker then disconnects its viewers; 0 means all at once.",
+)
+CLOCK_MAX_VIEWERS: Final = Setting(
+    name="CLOCK_MAX_VIEWERS",
+    parser=NumberOrAuto(_VIEWERS, "half of the worker's limit on open files"),
+    default="auto",
+    used_by=_WORKER,
+    description="The number of viewers that a worker accepts.",
+)
+CLOCK_MAX_VIEWERS_PER_ADDRESS: Final = Setting(
+    name="CLOCK_MAX_VIEWERS_PER_ADDRESS",
+    parser=_VIEWERS,
+    default="0",
+    used_by=_WORKER,
+    description="The number of viewers that a worker accepts from one IPv4 address or one IPv6 network (/64). It is"
+    " unlimited by default, because many viewers may be behind one NAT or proxy.",
+)
+CLOCK_TRUSTED_PROXIES: Final = Setting(
+    name="CLOCK_TRUSTED_PROXIES",
+    parser=Networks(),
+    used_by=_WORKER,
+    description="Networks of the proxies whose `X-Forwarded-For` header is trusted.",
+)
+CLOCK_REQUEST_TIMEOUT: Final = Setting(
+    name="CLOCK_REQUEST_TIMEOUT",
+    parser=_TIMEOUT,
+    default="10",
+    used_by=_WORKER,
+    description="Timeout of a request or handshake, from its connection or its first byte to the end of its headers.",
+)
+CLOCK_IDLE_TIMEOUT: Final = Setting(
+    name="CLOCK_IDLE_TIMEOUT",
+    parser=_TIMEOUT,
+    default="30",
+    used_by=_WORKER,
+    description="Timeout of an HTTP connection between two requests.",
+)
+CLOCK_MAX_HEADER_SIZE: Final = Setting(
+    name="CLOCK_MAX_HEADER_SIZE",
+    parser=WholeNumber(minimum=0, maximum=1_048_576, unit="bytes", zero="unlimited"),
+    default="16384",
+    used_by=_WORKER,
+    description="Size of a request's first line and headers.",
+)
+CLOCK_MAX_CONTROL_FRAMES: Final = Setting(
+    name="CLOCK_MAX_CONTROL_FRAMES",
+    parser=WholeNumber(minimum=0, maximum=1000, unit="frames per second", zero="unlimited"),
+    default="20",
+    used_by=_WORKER,
+    description="Rate of the pings, pongs and other control frames that a client may send.",
+)
+CLOCK_METRICS_PORT: Final = Setting(
+    name="CLOCK_METRICS_PORT",
+    parser=WholeNumber(minimum=0, maximum=65_535, zero="that no port is opened"),
+    default="0",
+    used_by=_WORKER,
+    compose_default="9100",
+    compose_note="open in the Compose network only, neither published nor balanced",
+    description="The TCP port of `/metrics`, on the same address as the worker's main port.",
+)
+CLOCK_FRAME_ANCESTORS: Final = Setting(
+    name="CLOCK_FRAME_ANCESTORS",
+    parser=Origins(for_frames=True),
+    used_by=_WORKER,
+    description="Origins whose pages may embed `/clock/embed` in a frame. No page may embed the clock's other pages.",
+)
+CLOCK_HTTPS: Final = Setting(
+    name="CLOCK_HTTPS",
+    parser=Switch(),
+    default="off",
+    used_by=_WORKER,
+    description="Whether browsers use HTTPS, through a proxy that ends TLS and always sets `X-Forwarded-Proto`.",
+)
+CLOCK_LOG_LEVEL: Final = Setting(
+    name="CLOCK_LOG_LEVEL",
+    parser=Choice(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
+    default="INFO",
+    description="The lowest level that is logged. At `INFO` a line is a change of state, never a connection or a tick.",
+)
+DJANGO_DEBUG: Final = Setting(
+    name="DJANGO_DEBUG",
+    parser=Switch(),
+    default="off",
+    used_by=_WORKER,
+    in_compose=False,
+    description="Tracebacks in the browser, and static files and templates that are read again for each request. For"
+    " development only.",
+)
+DJANGO_ALLOWED_HOSTS: Final = Setting(
+    name="DJANGO_ALLOWED_HOSTS",
+    parser=Hosts(is_wildcard_allowed=lambda: read(DJANGO_DEBUG)),
+    default="localhost,127.0.0.1,[::1]",
+    used_by=_WORKER,
+    compose_prefix="localhost,127.0.0.1,[::1],",
+    compose_default="",
+    compose_note="always with the names of localhost, which the health checks use",
+    description="The names by which clients reach this clock.",
+)
+DJANGO_SECRET_KEY: Final = Setting(
+    name="DJANGO_SECRET_KEY",
+    parser=SecretText(),
+    default_note="random, new in each process",
+    used_by=_WORKER,
+    secret=True,
+    description="Django's secret key. The clock signs nothing, so a new key in each process does no harm.",
+)
+
+# In the order of the document: the broker, the clock, the workers, Django.
+SETTINGS: Final[tuple[Setting[Any], ...]] = tuple(value for value in globals().values() if isinstance(value, Setting))
