@@ -1,12 +1,11 @@
-"""A Chromium with windows, on a display that nobody sees: for what headless ones do not do, and Playwright prevents.
+"""A Chromium with windows, on a display that nobody sees, for what Playwright's browsers cannot do.
 
-Headless tabs never become hidden; nor do Playwright's, which emulates the focus for each, so this speaks the DevTools
-protocol itself.
+Headless tabs never become hidden, and neither do Playwright's, which emulate the focus. So this speaks the DevTools
+protocol (https://chromedevtools.github.io/devtools-protocol/) itself.
 """
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -17,33 +16,32 @@ from typing import Any, Self
 
 from websockets.sync.client import ClientConnection, connect
 
-from testbed.browser import find_chromium
+from testbed.browser import ADVICE, find_chromium
 from testbed.processes import wait_until
-
-XVFB = shutil.which("Xvfb")
+from tests.page.support.display import display
 
 
 class Tab:
-    """A tab of such a Chromium."""
+    """A tab."""
 
     def __init__(self, browser: ClientConnection, url: str) -> None:
         self._browser = browser
-        self._number = 0
+        self._count = 0
         self._target = self._send("Target.createTarget", url=url)["targetId"]
         self._session = self._send("Target.attachToTarget", targetId=self._target, flatten=True)["sessionId"]
 
     def to_front(self) -> Self:
-        """Show it, and so hide the one that was shown."""
+        """Show it, which hides the one that was shown."""
         self._send("Target.activateTarget", targetId=self._target)
         return self
 
     def before_each_page(self, script: str) -> None:
-        """Have a script run before those of each page that is opened."""
+        """Run a script before those of each page that is opened."""
         self._send("Page.enable", session=self._session)
         self._send("Page.addScriptToEvaluateOnNewDocument", session=self._session, source=script)
 
     def open(self, url: str) -> None:
-        """Go to a page."""
+        """Load a page."""
         self._send("Page.navigate", session=self._session, url=url)
 
     def evaluate(self, expression: str) -> Any:
@@ -62,13 +60,13 @@ class Tab:
         """Wait until an expression is true."""
         wait_until(lambda: bool(self.evaluate(expression)), expression)
 
-    def _send(self, method: str, *, session: str | None = None, **parameters: Any) -> Any:
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters}
+    def _send(self, method: str, *, session: str | None = None, **parameters: object) -> Any:
+        self._count += 1
+        message = {"id": self._count, "method": method, "params": parameters}
         self._browser.send(json.dumps(message | ({"sessionId": session} if session else {})))
         while True:
             answer = json.loads(self._browser.recv(timeout=20))
-            if answer.get("id") == self._number and answer.get("sessionId") == session:
+            if answer.get("id") == self._count and answer.get("sessionId") == session:
                 assert "result" in answer, answer
                 return answer["result"]
 
@@ -77,14 +75,8 @@ class Tab:
 def headed_chromium() -> Iterator[ClientConnection]:
     """Run one, and connect to it."""
     chromium = find_chromium()
-    assert chromium
-    assert XVFB, "needs Xvfb: make soak installs it"
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        reading, writing = os.pipe()
-        display = subprocess.Popen(
-            [XVFB, "-displayfd", str(writing), "-nolisten", "tcp"], pass_fds=[writing], stderr=subprocess.DEVNULL
-        )
-        number = os.read(reading, 10).decode().strip()
+    assert chromium, ADVICE
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, display() as screen:
         program = subprocess.Popen(
             [
                 chromium,
@@ -93,21 +85,17 @@ def headed_chromium() -> Iterator[ClientConnection]:
                 *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
                 "about:blank",
             ],
-            env={**os.environ, "DISPLAY": f":{number}"},
+            env={**os.environ, "DISPLAY": screen},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         try:
             told = Path(profile, "DevToolsActivePort")
-            wait_until(lambda: told.exists() and told.read_text().count("\n") == 1, "Chromium takes connections")
+            wait_until(lambda: told.exists() and told.read_text().count("\n") == 1, "Chromium accepts connections")
             port, path = told.read_text().split("\n")
             with connect(f"ws://127.0.0.1:{port}{path}", max_size=None) as browser:
                 yield browser
         finally:
             os.killpg(program.pid, signal.SIGKILL)
             program.wait()
-            display.terminate()
-            display.wait()
-            os.close(reading)
-            os.close(writing)
