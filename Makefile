@@ -12,7 +12,7 @@ PROCESSES ?= 2
 run := .venv/bin/python
 
 .PHONY: help bench bench-full up test soak check audit format faults endurance punctuality compose-test translations \
-  requirements clean
+  requirements pictures javascript-lock clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' Makefile
@@ -39,17 +39,26 @@ test: tools-test  ## Run the tests, in PROCESSES=2 processes (3 minutes; TESTS=p
 soak: tools-soak  ## Run the tests that need a minute of real time each (6 minutes)
 	$(run) -m pytest -m soak $(TESTS)
 
-check: .venv/.ready  ## Lint and check types
+node_modules/.ready: .venv/.ready package-lock.json .npmrc
+	$(run) -m testbed.javascript install
+	@touch $@
+
+check: .venv/.ready node_modules/.ready  ## Lint and check types, of Python and JavaScript
 	$(run) -m ruff check .
 	$(run) -m ruff format --check .
 	$(run) -m mypy
+	$(run) -m testbed.javascript check
 
 audit: .venv/.ready  ## Check the service's packages for known vulnerabilities, if the database can be reached
 	$(run) -m tests.project.audit
 
-format: .venv/.ready  ## Format the code
+format: .venv/.ready node_modules/.ready  ## Format the code
 	$(run) -m ruff check --fix --select I .
 	$(run) -m ruff format .
+	$(run) -m testbed.javascript format
+
+pictures: .venv/.ready  ## Take pictures of the page: all in .pictures, those of the documentation in docs/pictures
+	$(run) -m tests.page.pictures
 
 faults: tools-faults  ## Break each part of a running clock and check that it recovers (10 minutes; FAULTS=--readme updates the docs)
 	$(run) -m tests.faults $(FAULTS)
@@ -77,9 +86,12 @@ docs: .venv/.ready  ## Update what the documents show of the settings and of the
 translations:  ## Compile clock/locale (needs msgfmt, which Debian has in gettext)
 	for po in clock/locale/*/LC_MESSAGES/django.po; do msgfmt --check-format -o "$${po%.po}.mo" "$$po" || exit 1; done
 
+javascript-lock: .venv/.ready  ## Pin the packages of package.json in package-lock.json
+	$(run) -m testbed.javascript lock
+
 requirements:  ## Pin the newest versions that pyproject.toml allows (needs uv)
 	uv pip compile --upgrade --quiet pyproject.toml --universal --python-version 3.11.2 --generate-hashes --custom-compile-command "make requirements" -o requirements.txt
 	uv pip compile --upgrade --quiet pyproject.toml --group dev --universal --python-version 3.11.2 --generate-hashes --custom-compile-command "make requirements" -o requirements-dev.txt
 
 clean:  ## Remove what these targets create
-	rm -rf .venv .bench .static .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv node_modules .pictures .bench .static .hypothesis .mypy_cache .pytest_cache .ruff_cache

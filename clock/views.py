@@ -20,7 +20,7 @@ from servestatic.utils import parse_accept_encoding
 
 from clock.contract import DEFAULT_RATE, RATES
 from clock.page_version import page_version
-from clock.texts import SCRIPT_WORDS, WORDS
+from clock.texts import SCRIPT_TEXTS, TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,10 +78,10 @@ def _render(language: str, *, embedded: bool) -> _Html:
     It contains no secret, so the length of the compressed page can reveal none.
     """
     with translation.override(language):
-        words = {name: str(text) for name, text in WORDS.items()}
+        texts = {name: str(text) for name, text in TEXTS.items()}
         languages = {code: translation.get_language_info(code)["name_local"] for code, _ in settings.LANGUAGES}
-        given = {
-            "words": {name: words[name] for name in SCRIPT_WORDS},
+        data = {
+            "texts": {name: texts[name] for name in SCRIPT_TEXTS},
             "zone": settings.CLOCK_TIME_ZONE.key,
             "rates": RATES,
             "rate": DEFAULT_RATE,
@@ -90,9 +90,9 @@ def _render(language: str, *, embedded: bool) -> _Html:
         }
         direction = "rtl" if translation.get_language_bidi() else "ltr"
         shown = {
-            "given": given,
-            "script": json_script(given, "given", _Utf8Encoder),
-            "words": words,
+            "data": data,
+            "script_data": json_script(data, "page-data", _Utf8Encoder),
+            "texts": texts,
             "language": language,
             "direction": direction,
             "embedded": embedded,

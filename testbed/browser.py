@@ -1,59 +1,44 @@
-"""Which Chromium the tests drive, and how it comes to be there.
-
-python -m testbed.browser
-"""
+"""The browsers that the tests drive: where they are. testbed/tools.py installs those that are missing."""
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from testbed.debian import install
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FIREFOX_NAMES = ("firefox-esr", "firefox")
 
 ADVICE = """\
-The browser tests need a Chromium, and there is none. One of these brings it:
+The tests of the page need Chromium. One of these commands installs it:
   sudo apt-get install chromium
   .venv/bin/python -m playwright install --with-deps chromium
-or set CHROMIUM to the path of one."""
+Or set CHROMIUM to the path of one."""
+
+# The browser that WebKitGTK's WebDriver starts. Debian has it beside the library, in a folder named for the machine.
+WEBKIT_BROWSER = next(Path("/usr/lib").glob("*/webkit2gtk-4.1/MiniBrowser"), Path("MiniBrowser"))
 
 
 def find_chromium() -> str | None:
-    """Return the path of a Chromium: that of $CHROMIUM, one on the PATH, or Playwright's own."""
-    if given := os.environ.get("CHROMIUM"):
-        return given if Path(given).exists() else None
-    for name in NAMES:
-        if found := shutil.which(name):
-            return found
+    """Return the path of Chromium: that of $CHROMIUM, or one on the PATH, or Playwright's own."""
+    if path := os.environ.get("CHROMIUM"):
+        return path if Path(path).exists() else None
+    if path := _on_path(CHROMIUM_NAMES):
+        return path
     with sync_playwright() as playwright:
-        own = playwright.chromium.executable_path
-    return own if Path(own).exists() else None
+        path = playwright.chromium.executable_path
+    return path if Path(path).exists() else None
 
 
-def missing() -> list[str]:
-    """Return Debian's packages of what is not there. Xvfb is a display for the tests that need windows."""
-    packages = []
-    if find_chromium() is None:
-        packages += ["chromium", "fonts-dejavu-core"]
-    if shutil.which("Xvfb") is None:
-        packages.append("xvfb")
-    return packages
+def find_firefox() -> str | None:
+    """Return the path of Firefox."""
+    return _on_path(FIREFOX_NAMES)
 
 
-def main() -> None:
-    """Have all of it here, or say what to type."""
-    install(missing())
-    if find_chromium() is None:
-        subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
-    if find_chromium() is None:
-        sys.exit(ADVICE)
-    if "xvfb" in missing():
-        print("No Xvfb: the tests of hidden tabs are left out. On Debian: apt-get install xvfb", file=sys.stderr)
+def find_webkit_driver() -> str | None:
+    """Return the path of WebKitGTK's WebDriver, if its browser is installed too."""
+    return shutil.which("WebKitWebDriver") if WEBKIT_BROWSER.is_absolute() else None
 
 
-if __name__ == "__main__":
-    main()
+def _on_path(names: tuple[str, ...]) -> str | None:
+    return next((path for name in names if (path := shutil.which(name))), None)

@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from clock import views
 from clock.broadcast.relay import Relay
-from clock.texts import SCRIPT_WORDS, WORDS
+from clock.texts import SCRIPT_TEXTS, TEXTS
 
 
 class Page(HTMLParser):
@@ -65,15 +65,15 @@ async def test_scripts_and_page_match(async_client: AsyncClient) -> None:
     assert sources
     made = set(re.findall(r'\.id = "([^"]+)"', "".join(sources.values())))
     for script, source in sources.items():
-        assert set(re.findall(r'getElementById\("([^"]+)"\)', source)) <= {*page.ids, *made}, script
+        assert set(re.findall(r'(?:getElementById|byId)\("([^"]+)"\)', source)) <= {*page.ids, *made}, script
         assert set(re.findall(r'part\([\w.]+, "([^"]+)"\)', source)) <= set(page.classes), script
         for module in re.findall(r'from "(\./[^"]+)"', source):
             assert (here / "static" / "clock" / module).exists(), module
     used = "".join(sources.values()) + (here / "templates" / "clock" / "clock.html").read_text()
-    for word in WORDS:
-        assert re.search(rf'"{word}"|words\.{word}\b|\b{word}:', used), word
-    for word in re.findall(r'say\("(\w+)"', used):
-        assert word in SCRIPT_WORDS, word
+    for word in TEXTS:
+        assert re.search(rf'"{word}"|texts\.{word}\b|\b{word}:', used), word
+    for word in re.findall(r'\btext\("(\w+)"', used):
+        assert word in SCRIPT_TEXTS, word
 
 
 async def test_the_page_loads_nothing_from_other_sites(async_client: AsyncClient) -> None:
@@ -105,8 +105,8 @@ async def test_frames_are_forbidden_unless_a_setting_allows_them(async_client: A
 async def test_the_embedded_page_has_no_buttons(async_client: AsyncClient) -> None:
     """Everything else is as on the page."""
     ids = Page((await async_client.get("/clock/embed")).content.decode()).ids
-    assert not {"tools", "panel", "settings"} & set(ids)
-    assert {"clock", "state", "given"} <= set(ids)
+    assert not {"toolbar", "panel", "settings"} & set(ids)
+    assert {"clock", "state", "page-data"} <= set(ids)
 
 
 @pytest.mark.parametrize(

@@ -1,244 +1,193 @@
-"""The page in a real browser, with a real worker, ticker and broker behind it."""
+"""The page in a real browser, with a real worker, ticker and broker."""
 
 import re
 import time
-from itertools import pairwise
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from urllib.parse import quote
 
-from playwright.sync_api import Page, expect
+import pytest
+from PIL import Image
+from playwright.sync_api import BrowserContext, Page, expect
 
 from testbed.processes import Broker, Ticker, Worker
-from tests.page.faces import show
+from tests.page.support.fake_timekeeper import open_page, reading
+from tests.page.support.random_queries import random_queries
 from ticker.host_clock import ask_kernel
 
-# What the page shows, frame by frame for a second: [seconds, hundredths] as they stand after each paint.
+# Returns the digits after each animation frame of a second.
 RECORD = """() => new Promise((done) => {
   const shown = [];
   const end = performance.now() + 1000;
-  const look = () => {
-    shown.push([document.querySelector(".seconds").textContent, document.querySelector(".fraction").textContent]);
-    performance.now() < end ? requestAnimationFrame(look) : done(shown);
+  const record = () => {
+    shown.push(document.querySelector(".seconds").textContent + document.querySelector(".fraction").textContent);
+    if (performance.now() < end) requestAnimationFrame(record);
+    else done(shown);
   };
-  requestAnimationFrame(look);
+  requestAnimationFrame(record);
 })"""
 
 
-def state(page: Page) -> str | None:
-    """Return the state that the page is in."""
-    return page.get_attribute("#clock", "data-state")
-
-
-def wait_for_state(page: Page, name: str, seconds: float = 20) -> None:
+def wait_for_state(page: Page, state: str, seconds: float = 20) -> None:
     """Wait until the page is in a state."""
-    page.wait_for_selector(f'#clock[data-state="{name}"]', timeout=seconds * 1000)
+    page.wait_for_selector(f'#clock[data-state="{state}"]', timeout=seconds * 1000)
 
 
-def test_it_shows_hundredths_that_move(page: Page, worker: Worker) -> None:
-    """A second of paints: the time never goes back, and takes many values; and the page says that it is live."""
+@pytest.fixture(scope="module")
+def live_page(context: BrowserContext, worker: Worker) -> Iterator[Page]:
+    """A page of the shared worker that is live, and knows the hundredths."""
+    page = context.new_page()
     page.goto(f"http://{worker.host}/clock/")
-    page.wait_for_selector('.time[data-hundredths="sharp"]')  # a few round trips prove that the bound is below 10 ms
-    assert state(page) == "live"
-    shown: list[list[str]] = page.evaluate(RECORD)
-    times = ["".join(one) for one in shown]
+    page.wait_for_selector('.time[data-hundredths="sharp"]')  # after a few probes, the bound is below 10 ms
+    yield page
+    page.close()
+
+
+def test_it_shows_hundredths_that_advance(live_page: Page) -> None:
+    """Over a second, the time takes many values and never runs backwards."""
+    times: list[str] = live_page.evaluate(RECORD)
     assert all(re.fullmatch(r"\d\d:\d\d:\d\d\.\d\d", one) for one in times)
     assert times == sorted(times) or times[-1].startswith("00:00:0")
     assert len(set(times)) > 10
-    assert page.inner_text("#state-word") == "live"
+    assert live_page.inner_text("#state-text") == "live"
 
 
-def test_it_shows_the_right_time(page: Page, worker: Worker) -> None:
-    """The clock's time, date, zone and offset, wherever the browser is; the words in the reader's language."""
-    page.goto(f"http://{worker.host}/clock/")
-    wait_for_state(page, "live")
-    now, shown = page.evaluate("() => [Date.now(), document.querySelector('.time').textContent]")
+def test_it_shows_the_time_and_date_of_the_servers_zone(live_page: Page) -> None:
+    """Wherever the browser is."""
+    now, shown = live_page.evaluate("() => [Date.now(), document.querySelector('.time').textContent]")
     kathmandu = now / 1000 + 345 * 60
     hours, minutes, seconds = shown.split(":")
     told = int(hours) * 3_600 + int(minutes) * 60 + float(seconds)
     assert abs((told - kathmandu + 43_200) % 86_400 - 43_200) < 2
-    assert page.inner_text(".zone").replace("\n", " ") == "Asia/Kathmandu UTC+05:45"
+    assert live_page.inner_text(".zone").replace("\n", " ") == "Asia/Kathmandu UTC+05:45"
     weekday = time.strftime("%A", time.gmtime(kathmandu))
-    assert page.inner_text(".date").replace(",", "") == time.strftime(f"{weekday} %-d %B %Y", time.gmtime(kathmandu))
+    expected = time.strftime(f"{weekday} %-d %B %Y", time.gmtime(kathmandu))
+    assert live_page.inner_text(".date").replace(",", "") == expected
 
 
-def test_it_says_whether_the_server_is_right(page: Page, worker: Worker) -> None:
-    """By what the kernel of the ticker's host, which is this one, says of its clock."""
-    page.goto(f"http://{worker.host}/clock/")
-    wait_for_state(page, "live")
-    told = {
+def test_it_says_whether_the_server_is_synchronised(live_page: Page) -> None:
+    """As the kernel of the ticker's host reports, which is this host."""
+    texts = {
         True: "",
         False: "the server's clock is not synchronised",
-        None: "whether the server's clock is synchronised is not known",
+        None: "unknown whether the server's clock is synchronised",
     }
-    expect(page.locator("#notes")).to_have_text(told[ask_kernel()])
+    expect(live_page.locator("#notes")).to_have_text(texts[ask_kernel()])
 
 
-def test_utc_is_not_said_twice(page: Page, broker: Broker, ticker: Ticker, directory: Path) -> None:
-    """A clock in UTC has no offset to speak of."""
-    assert ticker.running
-    with Worker(broker.url, directory) as worker:
+@pytest.mark.parametrize(("query", "asked"), [("?rate=2", "?rate=2"), ("?rate=7", "")])
+def test_it_asks_for_a_valid_rate(page: Page, worker: Worker, query: str, asked: str) -> None:
+    """And is live at it, even between two frames. An invalid rate gives a message; the default is left out."""
+    urls: list[str] = []
+    page.on("websocket", lambda socket: urls.append(socket.url))
+    page.goto(f"http://{worker.host}/clock/{query}")
+    wait_for_state(page, "live")
+    if asked:
+        page.wait_for_timeout(1_200)
+        assert page.get_attribute("#clock", "data-state") == "live"
+    else:
+        assert page.inner_text("#problems") == "rate=7 is invalid. Valid: one of 100, 50, 25, 20, 10, 5, 2, 1."
+    assert urls == [f"ws://{worker.host}/ws/clock/{asked}"]
+
+
+def test_it_recovers_when_any_process_is_killed(page: Page, directory: Path) -> None:
+    """Ticker, broker and worker in turn: the page says that it is free-running, and is live again after a restart.
+
+    This clock is in UTC, whose offset the page does not show.
+    """
+    with Broker(directory) as broker, Ticker(broker.url, directory) as ticker, Worker(broker.url, directory) as worker:
         page.goto(f"http://{worker.host}/clock/")
         wait_for_state(page, "live")
         assert page.inner_text(".zone").strip() == "UTC"
-
-
-def test_it_keeps_its_width(page: Page, worker: Worker) -> None:
-    """Whatever figures it shows, nothing moves, on a phone as in a hall; and it fits."""
-    for width, height in ((390, 844), (844, 390), (1366, 768), (3840, 2160)):
-        page.set_viewport_size({"width": width, "height": height})
-        page.goto(f"http://{worker.host}/clock/")
-        wait_for_state(page, "live")
-        measure = """() => [...Array(10).keys()].map((digit) => {
-          const two = `${digit}${digit}`;
-          document.querySelector(".seconds span").firstChild.data = [two, two, two].join(":");
-          document.querySelector(".hundredths").firstChild.data = `.${two}`;
-          return document.querySelector(".time").getBoundingClientRect().width;
-        })"""
-        widths = page.evaluate(measure)
-        assert max(widths) - min(widths) < 0.5
-        assert 0.6 * width < max(widths) <= width or max(widths) > 2.5 * height
-        assert page.evaluate("() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]") == [
-            width,
-            height,
-        ]
-
-
-def test_light_and_dark(page: Page, worker: Worker) -> None:
-    """The ground is light or dark as the device wishes, and the figures are the other."""
-    page.goto(f"http://{worker.host}/clock/")
-    colours: dict[str, Any] = {}
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        colours[scheme] = page.evaluate(
-            """() => {
-              const style = getComputedStyle(document.body);
-              return [style.backgroundColor, style.color].map((colour) => Number(/\\d+/.exec(colour)[0]));
-            }"""
-        )
-    bright, dim = 200, 100  # of 255
-    assert colours["light"][0] > bright
-    assert colours["light"][1] < dim
-    assert colours["dark"][0] < dim
-    assert colours["dark"][1] > bright
-
-
-def test_a_lower_rate(page: Page, worker: Worker) -> None:
-    """`/clock/?rate=2` asks the worker for two frames a second, and is live with them."""
-    dialled: list[str] = []
-    page.on("websocket", lambda socket: dialled.append(socket.url))
-    page.goto(f"http://{worker.host}/clock/?rate=2")
-    wait_for_state(page, "live")
-    page.wait_for_timeout(1_500)  # between two frames it must not doubt
-    assert state(page) == "live"
-    assert dialled == [f"ws://{worker.host}/ws/clock/?rate=2"]
-
-
-def test_a_rate_that_is_none(page: Page, worker: Worker) -> None:
-    """The page says what is accepted, and is live at the rate that it has without one."""
-    dialled: list[str] = []
-    page.on("websocket", lambda socket: dialled.append(socket.url))
-    page.goto(f"http://{worker.host}/clock/?rate=7")
-    wait_for_state(page, "live")
-    assert page.inner_text("#problems") == "rate=7 cannot be used. It takes: one of 100, 50, 25, 20, 10, 5, 2, 1."
-    assert dialled == [f"ws://{worker.host}/ws/clock/"]
-
-
-def test_it_recovers_from_everything(page: Page, directory: Path) -> None:
-    """Ticker, broker and worker are killed in turn, and come back: the page says what is wrong, and is live again."""
-    with Broker(directory) as broker, Ticker(broker.url, directory) as ticker, Worker(broker.url, directory) as worker:
-        page.goto(f"http://{worker.host}/clock/")
-        wait_for_state(page, "live")
-        for part in (ticker, broker, worker):
-            part.kill()
+        for process in (ticker, broker, worker):
+            process.kill()
             wait_for_state(page, "holdover", 3)
-            assert re.fullmatch(r"no ticks since \d\d:\d\d:\d\d: counting on", page.inner_text("#state-word"))
-            assert page.inner_text("#bound").endswith("growing")
-            first, second = (page.inner_text(".seconds") for _ in range(2) if page.wait_for_timeout(1_100) is None)
-            assert first != second
-            part.start()
+            assert re.fullmatch(r"no signal since \d\d:\d\d:\d\d: free-running", page.inner_text("#state-text"))
+            expect(page.locator("#bound")).to_have_text(re.compile("growing$"))
+            first = page.inner_text(".seconds")
+            expect(page.locator(".seconds")).not_to_have_text(first)
+            process.start()
             wait_for_state(page, "live")
 
 
-def test_a_socket_that_is_open_and_silent_is_given_up(page: Page, directory: Path) -> None:
-    """A frozen worker keeps the connection open: the page says that nothing comes, and dials again."""
+@pytest.mark.soak
+def test_it_reconnects_if_an_open_connection_is_silent(page: Page, directory: Path) -> None:
+    """After 5 s without a frame. With a fake clock, test_timekeeper.py tests the same."""
     with Broker(directory) as broker, Ticker(broker.url, directory) as ticker, Worker(broker.url, directory) as worker:
-        dialled: list[str] = []
-        page.on("websocket", lambda socket: dialled.append(socket.url))
+        urls: list[str] = []
+        page.on("websocket", lambda socket: urls.append(socket.url))
         page.goto(f"http://{worker.host}/clock/")
         wait_for_state(page, "live")
         ticker.kill()
         page.wait_for_timeout(9_000)
-        assert len(dialled) >= 2
+        assert len(urls) >= 2
         ticker.start()
         wait_for_state(page, "live")
 
 
-# A WebSocket of the test's own: each dial is noted, and ends as `window.fate` says. Time is the page's, and faked.
-FAKE_SOCKET = """
-window.dials = [];
-window.fate = () => ({code: 1006, frames: 0});
-window.WebSocket = class {
-  constructor() {
-    dials.push(Math.round(performance.now()));
-    const {code, frames, silent} = fate(dials.length);
-    if (silent) {
-      setTimeout(() => this.onopen(), 10);
-      return;
-    }
-    for (let number = 0; number < frames; number++) {
-      setTimeout(() => {
-        if (number === 0) this.onopen();
-        const at = 1795351680000 + number * 10;
-        this.onmessage({data: JSON.stringify({message: "2026-11-22 12:48:00.00", at}), timeStamp: performance.now()});
-      }, 10 + number * 100);
-    }
-    setTimeout(() => this.onclose({code, reason: ""}), 20 + frames * 100);
-  }
-  close() {}
-};
-"""
+@pytest.mark.parametrize("count", [4, pytest.param(25, marks=pytest.mark.soak)])
+def test_it_is_live_with_random_queries(page: Page, worker: Worker, count: int) -> None:
+    """Each page shows a clock and its messages; the fixture checks that nothing raises or logs."""
+    for query in random_queries(6, count):
+        response = page.goto(f"http://{worker.host}/clock/{quote(query, safe='?&=%+,/')}")
+        assert response is not None
+        assert response.status == 200, query
+        wait_for_state(page, "live", 5)
+        assert page.locator(".seconds").first.inner_text()[1] != "\u2012", query
+        problems = page.evaluate(
+            "async () => (await import('/static/clock/options.js')).readOptions(location.search).problems.length"
+        )
+        # Whether the screen stays on is in the list too.
+        assert page.locator("#problems li").count() >= problems, query
 
 
-def dials(page: Page, worker: Worker, fate: str, seconds: int) -> list[float]:
-    """Return when a stream dials, in seconds, over so much of its time, if each connection ends like this.
+@pytest.fixture
+def site() -> Iterator[str]:
+    """Another site. Each of its pages has a frame with the address in its query string."""
 
-    The server answers whenever it is asked.
-    """
-    show(page, worker)
-    page.clock.install(time=0)
-    page.evaluate(FAKE_SOCKET + f"window.fate = {fate};")
-    page.evaluate(
-        """async () => {
-          const { Stream } = await import("/static/clock/stream.js");
-          const stream = new Stream(new URL("ws://localhost/ws/clock/"), null, {
-            frame() {}, refused() {}, note() {}, ask: () => stream.answered(),
-          });
-          stream.open();
-        }"""
-    )
-    page.clock.run_for(seconds * 1000)
-    times: list[int] = page.evaluate("() => dials")
-    return [one / 1000 for one in times]
+    class Framing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(f'<!doctype html><iframe src="{self.path.partition("?")[2]}"></iframe>'.encode())
 
+        def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the name in the base class
+            """Log nothing."""
 
-def test_the_pauses_grow_and_are_jittered(page: Page, worker: Worker) -> None:
-    """Doubling from a quarter of a second to fifteen, each drawn from its upper half."""
-    times = dials(page, worker, "() => ({code: 1006, frames: 0})", 120)
-    pauses = [after - before - 0.02 for before, after in pairwise(times)]
-    for number, pause in enumerate(pauses):
-        longest = min(0.25 * 2**number, 15)
-        assert longest / 2 - 0.05 <= pause <= longest + 0.05
-    assert len(pauses) > 8
-    assert len({round(pause, 2) for pause in pauses}) > 5
+    with ThreadingHTTPServer(("127.0.0.1", 0), Framing) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
-def test_a_few_frames_prove_nothing(page: Page, worker: Worker) -> None:
-    """A server that takes everybody in and drops them after 3 s is dialled less and less often."""
-    times = dials(page, worker, "() => ({code: 1012, frames: 30})", 120)
-    assert times[-1] - times[-2] > 7
+def test_a_site_that_the_setting_names_may_frame_the_clock(
+    page: Page, site: str, broker: Broker, ticker: Ticker, directory: Path
+) -> None:
+    """The clock is live there."""
+    assert ticker.running
+    with Worker(broker.url, directory, CLOCK_FRAME_ANCESTORS=site) as worker:
+        worker.wait_for_ticks()
+        page.goto(f"{site}/?http://{worker.host}/clock/embed")
+        page.frame_locator("iframe").locator("#clock[data-state=live]").wait_for()
 
 
-def test_frames_that_flow_for_a_while_do(page: Page, worker: Worker) -> None:
-    """After a connection of 8 s the pause is short again, however long it had become."""
-    times = dials(page, worker, "(dial) => ({code: 4012, frames: dial < 6 ? 0 : 80})", 60)
-    assert times[6] - times[5] < 8.02 + 0.25 + 0.1
+def test_no_other_site_may_frame_the_clock(context: BrowserContext, site: str, worker: Worker) -> None:
+    """The browser shows nothing of it."""
+    page = context.new_page()
+    with page.expect_console_message(lambda message: "frame-ancestors 'none'" in message.text):
+        page.goto(f"{site}/?http://{worker.host}/clock/embed")
+    assert page.frames[1].locator("#clock").count() == 0
+
+
+@pytest.mark.parametrize(("query", "alpha"), [("?bg=transparent", 0), ("", 255)])
+def test_the_background_is_transparent_on_request(page: Page, worker: Worker, query: str, alpha: int) -> None:
+    """For a studio that puts the clock over a picture."""
+    open_page(page, worker, query, reading(still=True), path="embed")
+    with Image.open(BytesIO(page.screenshot(omit_background=True))) as picture:
+        assert picture.convert("RGBA").getchannel("A").getpixel((0, 0)) == alpha

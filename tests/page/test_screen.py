@@ -1,24 +1,25 @@
-"""Whether the screen stays on: a real browser, with a wake lock that comes when the test says so."""
+"""Whether the screen stays on: a real browser, with a wake lock that the test grants or refuses."""
 
 import random
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from testbed.processes import Worker
-from tests.page.faces import show
+from tests.page.conftest import silent
+from tests.page.support.fake_timekeeper import open_page, use_options
 
-OFF, ON = "The screen may go off.", "The screen stays on."
+OFF, ON = "The screen may turn off.", "The screen stays on."
 
-# Requests are answered by the test; `held` are the locks that keep the screen on now. Like a browser, it gives none to
-# a page that is hidden, and takes back what one had.
+# The test answers the requests; `held` are the wake locks that are held now. Like a browser, it grants none to a hidden
+# page, and releases those of a page that becomes hidden.
 WAKE_LOCK = """
 window.requests = [];
 window.held = new Set();
 window.visibility = "visible";
 Object.defineProperty(Document.prototype, "visibilityState", { get: () => visibility });
-window.turn = (state) => {
+window.setVisibility = (state) => {
   visibility = state;
   document.dispatchEvent(new Event("visibilitychange"));
   if (state === "hidden") for (const lock of held) lock.release();
@@ -39,8 +40,8 @@ const request = () => new Promise((resolve, reject) => requests.push({ resolve, 
 Object.defineProperty(Navigator.prototype, "wakeLock", { get: () => ({ request }) });
 """
 
-# Does what is drawn, in a page that uses one option after the other, and answers what is still pending in the end.
-# Returns for each round [locks held, locks wanted, the word, whether there ever were two].
+# Takes random steps on a page that uses one option after the other, and grants what is still pending at the end.
+# Returns for each round [locks held, locks wanted, the status, whether there ever were two locks or requests].
 ROUNDS = """async (rounds) => {
   const { use } = await import(document.querySelector("script[type=module]").src);
   const { readOptions } = await import("/static/clock/options.js");
@@ -50,9 +51,9 @@ ROUNDS = """async (rounds) => {
     let two = false;
     for (const step of ["off", ...steps, "show"]) {
       if (step === "on" || step === "off") use(readOptions(`?awake=${step}`)), (on = step === "on");
-      else if (step === "hide" || step === "show") turn(step === "hide" ? "hidden" : "visible");
-      else if (step === "rest") await new Promise((done) => setTimeout(done));
-      else if (requests.length) step === "grant" && visibility === "visible" ? grant() : refuse("so drawn");
+      else if (step === "hide" || step === "show") setVisibility(step === "hide" ? "hidden" : "visible");
+      else if (step === "wait") await new Promise((done) => setTimeout(done));
+      else if (requests.length) step === "grant" && visibility === "visible" ? grant() : refuse("a random step");
       two ||= requests.length + held.size > 1;
     }
     for (let more = 0; more < 3; more++) {
@@ -60,115 +61,128 @@ ROUNDS = """async (rounds) => {
       if (requests.length) grant();
     }
     await new Promise((done) => setTimeout(done));
-    if (on && !held.size) use(readOptions("?awake=on")); // it was refused last
+    if (on && !held.size) use(readOptions("?awake=on")); // the last request was refused
     await new Promise((done) => setTimeout(done));
     if (requests.length) grant();
     await new Promise((done) => setTimeout(done));
-    ends.push([held.size, on ? 1 : 0, document.getElementById("awake-word").textContent, two]);
+    ends.push([held.size, on ? 1 : 0, document.getElementById("awake-status").textContent, two]);
   }
   return ends;
 }"""
 
 
-@pytest.fixture
-def clock(page: Page, worker: Worker) -> Page:
-    """The page, with its settings open."""
+@pytest.fixture(scope="module")
+def loaded_page(context: BrowserContext, worker: Worker) -> Iterator[Page]:
+    """The page with a wake lock of the test's own, loaded once."""
+    page = context.new_page()
     page.add_init_script(WAKE_LOCK)
-    show(page, worker)
-    page.keyboard.press("s")
-    return page
+    with silent(page):
+        open_page(page, worker)
+        yield page
+    page.close()
 
 
-def held(page: Page) -> list[Any]:
-    """Return [requests pending, locks held, the word on it], once all is settled."""
-    found: list[Any] = page.evaluate(
+@pytest.fixture
+def settings(loaded_page: Page) -> Page:
+    """The loaded page with its settings open. Nothing is pending or held."""
+    use_options(loaded_page)
+    loaded_page.keyboard.press("s")
+    loaded_page.uncheck("[name=awake]")
+    loaded_page.evaluate("() => { setVisibility('visible'); while (requests.length) refuse('the test is over'); }")
+    assert status(loaded_page) == (0, 0, OFF)
+    return loaded_page
+
+
+def status(page: Page) -> tuple[int, int, str]:
+    """Return the numbers of pending requests and of held locks, and the status on the page, after all has settled."""
+    pending, held, text = page.evaluate(
         """async () => {
           await new Promise((done) => setTimeout(done, 20));
-          return [requests.length, held.size, document.getElementById("awake-word").textContent];
+          return [requests.length, held.size, document.getElementById("awake-status").textContent];
         }"""
     )
-    return found
+    return pending, held, text
 
 
-def test_switched_off_while_the_request_is_pending(clock: Page) -> None:
-    """The lock that comes late is released, and the page says what is so."""
-    clock.check("[name=awake]")
-    assert held(clock) == [1, 0, OFF]
-    clock.uncheck("[name=awake]")
-    clock.evaluate("grant()")
-    assert held(clock) == [0, 0, OFF]
+def test_a_lock_that_is_granted_too_late_is_released(settings: Page) -> None:
+    """The option was turned off while the request was pending."""
+    settings.check("[name=awake]")
+    assert status(settings) == (1, 0, OFF)
+    settings.uncheck("[name=awake]")
+    settings.evaluate("grant()")
+    assert status(settings) == (0, 0, OFF)
 
 
-def test_switched_off_and_on_again_while_it_is_pending(clock: Page) -> None:
-    """One request serves."""
-    clock.check("[name=awake]")
-    clock.uncheck("[name=awake]")
-    clock.check("[name=awake]")
-    assert held(clock) == [1, 0, OFF]
-    clock.evaluate("grant()")
-    assert held(clock) == [0, 1, ON]
-    clock.uncheck("[name=awake]")
-    assert held(clock) == [0, 0, OFF]
+def test_one_pending_request_is_enough(settings: Page) -> None:
+    """The option was turned off and on again while it was pending."""
+    settings.check("[name=awake]")
+    settings.uncheck("[name=awake]")
+    settings.check("[name=awake]")
+    assert status(settings) == (1, 0, OFF)
+    settings.evaluate("grant()")
+    assert status(settings) == (0, 1, ON)
+    settings.uncheck("[name=awake]")
+    assert status(settings) == (0, 0, OFF)
 
 
-def test_two_reasons_for_one_lock(clock: Page) -> None:
-    """Full screen keeps it on too; whichever goes first, the lock stays for the other."""
-    clock.check("[name=awake]")
-    clock.keyboard.press("Escape")
-    clock.keyboard.press("f")
-    clock.wait_for_selector("html:fullscreen")
-    assert held(clock) == [1, 0, OFF]
-    clock.evaluate("grant()")
-    assert held(clock) == [0, 1, ON]
-    clock.keyboard.press("s")
-    clock.uncheck("[name=awake]")
-    assert held(clock) == [0, 1, ON]
-    clock.evaluate("document.exitFullscreen()")
-    clock.wait_for_selector("html:not(:fullscreen)")
-    assert held(clock) == [0, 0, OFF]
+def test_the_option_and_full_screen_share_one_lock(settings: Page) -> None:
+    """Full screen keeps the screen on too. The lock stays until neither needs it."""
+    settings.check("[name=awake]")
+    settings.keyboard.press("Escape")
+    settings.keyboard.press("f")
+    settings.wait_for_selector("html:fullscreen")
+    assert status(settings) == (1, 0, OFF)
+    settings.evaluate("grant()")
+    assert status(settings) == (0, 1, ON)
+    settings.keyboard.press("s")
+    settings.uncheck("[name=awake]")
+    assert status(settings) == (0, 1, ON)
+    settings.evaluate("document.exitFullscreen()")
+    settings.wait_for_selector("html:not(:fullscreen)")
+    assert status(settings) == (0, 0, OFF)
 
 
-def test_hidden_while_it_is_pending(clock: Page) -> None:
-    """What was refused because the page was hidden is requested again when it is shown; what came, is not kept."""
-    clock.check("[name=awake]")
-    clock.evaluate("turn('hidden')")
-    clock.evaluate("turn('visible')")
-    assert held(clock) == [1, 0, OFF]
-    clock.evaluate("refuse('hidden')")
-    assert held(clock) == [1, 0, OFF]
-    assert not clock.locator("#problems").is_visible()
-    clock.evaluate("turn('hidden')")
-    clock.evaluate("grant()")
-    assert held(clock) == [0, 0, OFF]
-    clock.evaluate("turn('visible')")
-    clock.evaluate("grant()")
-    assert held(clock) == [0, 1, ON]
+def test_a_page_that_is_shown_again_requests_again(settings: Page) -> None:
+    """If the request was refused because the page was hidden. A lock that a hidden page gets is released."""
+    settings.check("[name=awake]")
+    settings.evaluate("setVisibility('hidden')")
+    settings.evaluate("setVisibility('visible')")
+    assert status(settings) == (1, 0, OFF)
+    settings.evaluate("refuse('hidden')")
+    assert status(settings) == (1, 0, OFF)
+    assert not settings.locator("#problems").is_visible()
+    settings.evaluate("setVisibility('hidden')")
+    settings.evaluate("grant()")
+    assert status(settings) == (0, 0, OFF)
+    settings.evaluate("setVisibility('visible')")
+    settings.evaluate("grant()")
+    assert status(settings) == (0, 1, ON)
 
 
-def test_what_is_refused_is_not_requested_without_end(clock: Page) -> None:
-    """The page says why; and asks again when it is shown again."""
-    clock.check("[name=awake]")
-    clock.evaluate("refuse('low battery')")
-    assert held(clock) == [0, 0, "The screen may go off: the browser refused to keep it on (low battery)."]
-    assert clock.locator("#problems").is_visible()
-    clock.evaluate("turn('hidden')")
-    clock.evaluate("turn('visible')")
-    clock.evaluate("grant()")
-    assert held(clock) == [0, 1, ON]
-    assert not clock.locator("#problems").is_visible()
+def test_a_refused_request_is_not_repeated_at_once(settings: Page) -> None:
+    """The page says why, and requests again when it is shown again."""
+    settings.check("[name=awake]")
+    settings.evaluate("refuse('low battery')")
+    assert status(settings) == (0, 0, "The screen may turn off: the browser refused to keep it on (low battery).")
+    assert settings.locator("#problems").is_visible()
+    settings.evaluate("setVisibility('hidden')")
+    settings.evaluate("setVisibility('visible')")
+    settings.evaluate("grant()")
+    assert status(settings) == (0, 1, ON)
+    assert not settings.locator("#problems").is_visible()
 
 
-def test_it_ends_in_what_was_wanted_last(clock: Page) -> None:
-    """Whatever is switched, hidden, granted and refused in whatever order; and there never are two."""
+def test_any_sequence_of_events_ends_as_requested(settings: Page) -> None:
+    """Random steps of the user, the page and the browser; and there are never two locks."""
     draw = random.Random(12)
-    steps = ["on", "off", "hide", "show", "grant", "refuse", "rest"]
-    rounds = [[draw.choice(steps) for _ in range(draw.randrange(1, 12))] for _ in range(100)]
-    for steps_, (locks, wanted, word, two) in zip(rounds, clock.evaluate(ROUNDS, rounds), strict=True):
-        assert (locks, word, two) == (wanted, ON if wanted else OFF, False), steps_
+    choices = ["on", "off", "hide", "show", "grant", "refuse", "wait"]
+    rounds = [[draw.choice(choices) for _ in range(draw.randrange(1, 12))] for _ in range(100)]
+    for steps, (locks, wanted, text, two) in zip(rounds, settings.evaluate(ROUNDS, rounds), strict=True):
+        assert (locks, text, two) == (wanted, ON if wanted else OFF, False), steps
 
 
-def test_a_browser_without_full_screen(page: Page, worker: Worker) -> None:
-    """Such as that of an iPhone: nothing is requested that nobody asked for, and the page says that it cannot."""
+def test_a_browser_without_full_screen_is_reported_on_request(page: Page, worker: Worker) -> None:
+    """Such as that of an iPhone. The page requests nothing by itself."""
     page.add_init_script(
         WAKE_LOCK
         + """
@@ -176,17 +190,47 @@ def test_a_browser_without_full_screen(page: Page, worker: Worker) -> None:
         delete Element.prototype.requestFullscreen;
         """
     )
-    show(page, worker)
-    assert held(page) == [0, 0, OFF]
+    open_page(page, worker)
+    assert status(page) == (0, 0, OFF)
     page.keyboard.press("f")
     expect(page.locator("#problems")).to_contain_text("The browser refused full screen: ")
 
 
-@pytest.mark.parametrize("how", ["throw new Error('stuck');", "return Promise.reject(new Error('stuck'));"])
-def test_a_lock_that_cannot_be_released(clock: Page, how: str) -> None:
-    """The page says so, and goes on."""
-    clock.check("[name=awake]")
-    clock.evaluate(f"() => {{ grant(); [...held][0].release = () => {{ {how} }}; }}")
-    assert held(clock) == [0, 1, ON]
-    clock.uncheck("[name=awake]")
-    expect(clock.locator("#problems")).to_have_text("Not working here: Keep the screen on (stuck).")
+@pytest.mark.parametrize("script", ["throw new Error('stuck');", "return Promise.reject(new Error('stuck'));"])
+def test_a_lock_that_cannot_be_released_is_reported(page: Page, worker: Worker, script: str) -> None:
+    """And the clock runs."""
+    page.add_init_script(WAKE_LOCK)
+    open_page(page, worker, "?awake=on")
+    page.evaluate(f"() => {{ grant(); [...held][0].release = () => {{ {script} }}; }}")
+    assert status(page) == (0, 1, ON)
+    page.keyboard.press("s")
+    page.uncheck("[name=awake]")
+    expect(page.locator("#problems")).to_have_text("Not working in this browser: Keep the screen on (stuck).")
+
+
+@pytest.mark.parametrize(
+    ("wake_lock", "reason"),
+    [
+        ("{ request: async () => new EventTarget() }", ""),
+        (
+            "{ request: async () => { throw new Error('low battery'); } }",
+            "the browser refused to keep it on (low battery)",
+        ),
+        ("undefined", "this browser cannot keep it on"),
+        (None, "keeping it on requires HTTPS"),
+    ],
+)
+def test_the_screen_stays_on_or_the_page_says_why_not(
+    page: Page, worker: Worker, wake_lock: str | None, reason: str
+) -> None:
+    """Over plain HTTP, except on localhost, browsers have no wake lock."""
+    if wake_lock is None:
+        page.add_init_script("Object.defineProperty(window, 'isSecureContext', { value: false });")
+    else:
+        page.add_init_script(f"Object.defineProperty(Navigator.prototype, 'wakeLock', {{ get: () => ({wake_lock}) }});")
+    open_page(page, worker, "?awake=on")
+    if reason:
+        assert page.inner_text("#problems") == f"The screen may turn off: {reason}."
+    else:
+        assert not page.locator("#problems").is_visible()
+        assert page.text_content("#awake-status") == ON

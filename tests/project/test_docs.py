@@ -64,6 +64,8 @@ UNTESTED: Final = {
     r"make \.venv": "",  # every target runs it
     r"make help": "",
     r"make clean": "",
+    r"make format": "",
+    r"make javascript-lock": "",
     r"make test PYTHON=python3\.13": r"3\.13",
     r"make (bench|bench-full|punctuality).*": "idle cores|C compiler",
     r"make endurance.*": "20 minutes",

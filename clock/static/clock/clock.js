@@ -1,111 +1,133 @@
-// The page: the timekeeper knows the time, the face shows it, and the options say how.
+/*
+ * The page: the timekeeper knows the time, the display shows it, and the options in the address configure it.
+ */
 
-import { Face } from "./face.js";
-import { attempt, failures, listen, reasonOf, report } from "./optional.js";
-import { DEFAULTS, readOptions } from "./options.js";
+import { Display } from "./display.js";
+import { attempt, failures, listen, reasonOf, report } from "./failures.js";
+import { readOptions } from "./options.js";
+import { byId, pageData, text } from "./page.js";
 import { Panel } from "./panel.js";
-import { Renewal } from "./renewal.js";
 import { Screen } from "./screen.js";
 import { Timekeeper } from "./timekeeper.js";
-import { say } from "./words.js";
+import { Updates } from "./updates.js";
 
-const face = new Face();
-const renewal = new Renewal();
-const screen = new Screen(() => tell());
+/** @import { Options, Parsed } from "./options.js" */
+
 let { options, problems } = readOptions(location.search);
+const display = new Display(options);
+const updates = new Updates();
+const screen = new Screen(() => showProblems());
+/** @type {Panel | null} */
 let panel = null;
 let refusal = "";
-listen(tell);
+listen(showProblems);
 
-// Shows what readOptions() made of an address, from now on. (It is exported for the tests.)
-export function use(read) {
-  ({ options, problems } = read);
-  dress(options);
-  face.use(options);
+/**
+ * Applies options. (Exported for the tests.)
+ *
+ * @param {Parsed} parsed
+ */
+export function use(parsed) {
+  ({ options, problems } = parsed);
+  applyTheme(options);
+  display.use(options);
   screen.keepOn(options.awake);
-  tell();
+  showProblems();
 }
 
-function dress({ theme, colours, background, labels }) {
+/** @param {Options} options */
+function applyTheme({ theme, colours, background, labels }) {
   const root = document.documentElement;
   root.dataset.theme = theme;
   root.dataset.background = background;
-  root.style.setProperty("--own-figure", colours ? `#${colours[0]}` : null);
-  root.style.setProperty("--own-ground", colours ? `#${colours[1]}` : null);
-  document.title = labels.find(Boolean) ?? say("title");
+  root.style.setProperty("--custom-digits", colours && `#${colours[0]}`);
+  root.style.setProperty("--custom-background", colours && `#${colours[1]}`);
+  document.title = labels.find(Boolean) ?? text("title");
 }
 
-// What is wrong stays on the screen for as long as it is.
-function tell() {
-  const list = document.getElementById("problems");
-  const texts = [...problems, screen.failed ? screen.word : "", refusal, ...failures()].filter(Boolean);
-  list.hidden = !texts.length;
+/** Lists all problems. Each stays on the screen for as long as it lasts. */
+function showProblems() {
+  const list = byId("problems");
+  const messages = [...problems, screen.failed ? screen.awakeText : "", refusal, ...failures()].filter(Boolean);
+  list.hidden = !messages.length;
   list.replaceChildren(
-    ...texts.map((text) => {
+    ...messages.map((message) => {
       const item = document.createElement("li");
-      item.textContent = text;
+      item.textContent = message;
       return item;
     }),
   );
-  panel?.tellAwake(screen.word);
+  panel?.showAwake(screen.awakeText);
 }
 
-async function toggleFull() {
+async function toggleFullScreen() {
   try {
-    await screen.toggleFull();
+    await screen.toggleFullScreen();
     refusal = "";
   } catch (error) {
-    refusal = say("full_screen_refused", { reason: reasonOf(error) });
+    refusal = text("full_screen_refused", { reason: reasonOf(error) });
   }
-  tell();
+  showProblems();
 }
 
-// The page that is embedded has no buttons, and leaves the keys to the page around it.
-function equip() {
-  panel = new Panel(options, use);
-  const actions = { say: () => face.speak(), "full-screen": toggleFull, settings: () => panel.open() };
-  for (const [id, act] of Object.entries(actions)) document.getElementById(id).addEventListener("click", act);
-  const keys = { t: actions.say, f: actions["full-screen"], s: actions.settings };
+/** Connects buttons and keys. The embedded page has no buttons, and leaves the keys to the page around it. */
+function addControls() {
+  const settings = new Panel(options, use);
+  panel = settings;
+  const speak = () => display.speak();
+  const open = () => settings.open();
+  byId("speak").addEventListener("click", speak);
+  byId("full-screen").addEventListener("click", toggleFullScreen);
+  byId("settings").addEventListener("click", open);
+  const keys = new Map([
+    ["t", speak],
+    ["f", toggleFullScreen],
+    ["s", open],
+  ]);
   addEventListener("keydown", (event) => {
-    const busy = event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.defaultPrevented;
-    const act = keys[event.key?.toLowerCase()]; // some browsers fill in a form with events that have no key
-    if (busy || !act || document.querySelector("dialog[open]")) return;
+    const isTaken = event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.defaultPrevented;
+    const action = keys.get(event.key?.toLowerCase()); // Chromium fills in forms with events that have no key
+    if (isTaken || !action || document.querySelector("dialog[open]")) return;
     event.preventDefault(); // or the letter is typed into the field that gets the focus
-    act();
+    action();
   });
 }
 
-if (document.getElementById("tools")) equip();
+if (document.getElementById("toolbar")) addControls();
 use({ options, problems });
 
-// With ?raw, what arrives stands below the clock. Few ask for it, so only they load it.
-async function mountRaw() {
-  const { Raw } = await import("./raw.js");
+/** With `?raw`, shows what arrives below the clock. Few use it, so only they load it. */
+async function mountRawView() {
+  const { RawView } = await import("./raw.js");
   const element = document.createElement("pre");
   element.id = "raw";
-  element.tabIndex = 0; // it may be wider than the screen, and is scrolled by keys
-  document.getElementById("clock").append(element);
-  return new Raw(element);
+  element.tabIndex = 0; // it may be wider than the screen; keys scroll it
+  byId("clock").append(element);
+  return new RawView(element);
 }
 
-const raw = options.raw ? await mountRaw().catch((error) => report("raw", error)) : null;
+const rawView = options.raw ? await mountRawView().catch((error) => void report("raw", error)) : null;
 
-// For those who want to look at it while it runs, such as the tests.
-export const timekeeper = new Timekeeper({ rate: options.rate === DEFAULTS.rate ? null : options.rate, watcher: raw });
+/** Exported for diagnosis and for the tests. */
+export const timekeeper = new Timekeeper({
+  rate: options.rate,
+  defaultRate: pageData.rate,
+  watcher: rawView ?? null,
+});
 
 let state = "";
 
-// By the clock at the moment of painting: the argument of this callback can be tens of milliseconds behind it.
+/** Shows the time at the moment of painting. The callback's own argument can be tens of milliseconds behind. */
 function paint() {
   requestAnimationFrame(paint);
   const now = performance.now();
   const reading = timekeeper.read(now);
   if (reading.state !== state) {
-    if (reading.state === "live" && state !== "") renewal.suspect();
+    if (reading.state === "live" && state !== "") updates.checkSoon();
     state = reading.state;
   }
-  face.paint(reading);
-  if (raw) attempt("raw", () => raw.paint(now, reading));
+  display.paint(reading);
+  if (rawView) attempt("raw", () => rawView.paint(now, reading), undefined);
 }
 
 timekeeper.start();

@@ -1,52 +1,66 @@
-// What interrupts a page: sleep, another tab before it, the browser's back-forward cache. Afterwards its clock may have
-// stood still, and its connections may be dead without knowing.
+/*
+ * What interrupts a page: suspend, a hidden tab, the browser's back-forward cache. Afterwards the page's clock may have
+ * stood still, and its connections may be dead although they look open.
+ */
 
-// Milliseconds by which the device's wall clock runs ahead of performance.now() from one look to the next, beyond what NTP
-// slews. Then somebody set it, or performance.now() stood still in suspend, as it does in some browsers; which of the two
-// it was nobody can tell. When it was set back, it was no sleep.
-const SLEPT = 50;
+// Milliseconds by which the device's wall clock may gain on performance.now() between two checks; NTP slews by less. Beyond,
+// either the wall clock was set, or performance.now() stood still in suspend, as it does in some browsers. The page cannot
+// tell which. A wall clock that was set back is no suspend.
+const MAXIMUM_GAIN_MS = 50;
 
-// Milliseconds for which a page is hidden before it counts as hidden.
-const HIDDEN_AFTER = 10_000;
+// A page counts as hidden after this time.
+const HIDDEN_AFTER_MS = 10_000;
+
+/**
+ * @typedef {object} InterruptionHandlers
+ * @property {() => void} slept - The page's clock may have stood still.
+ * @property {() => void} hidden - The page has been hidden for some time.
+ * @property {() => void} shown - The page is visible again after that.
+ * @property {() => void} restored - The page comes from the back-forward cache, or was frozen.
+ */
 
 export class Interruptions {
   #difference = Date.now() - performance.now();
   #timer = 0;
   #hidden = false;
-  #on;
+  #handlers;
 
-  // `on` has functions: slept(), hidden(), shown(), restored().
-  constructor(on) {
-    this.#on = on;
+  /** @param {InterruptionHandlers} handlers */
+  constructor(handlers) {
+    this.#handlers = handlers;
   }
 
   watch() {
-    document.addEventListener("visibilitychange", () => this.#turn());
-    addEventListener("pageshow", (event) => event.persisted && this.#on.restored());
-    document.addEventListener("resume", () => this.#on.restored());
-    this.#turn();
+    document.addEventListener("visibilitychange", () => this.#onVisibility());
+    addEventListener("pageshow", (event) => event.persisted && this.#handlers.restored());
+    document.addEventListener("resume", () => this.#handlers.restored());
+    this.#onVisibility();
   }
 
-  // Cheap: to be called before anything is made of `now`, which is performance.now().
+  /**
+   * Detects a suspend. Cheap: call it before each use of `now`.
+   *
+   * @param {number} now - performance.now()
+   */
   check(now) {
     const difference = Date.now() - now;
-    const slept = difference - this.#difference > SLEPT;
+    const slept = difference - this.#difference > MAXIMUM_GAIN_MS;
     this.#difference = difference;
-    if (slept) this.#on.slept();
+    if (slept) this.#handlers.slept();
   }
 
-  #turn() {
+  #onVisibility() {
     clearTimeout(this.#timer);
     if (document.hidden) {
-      this.#timer = setTimeout(() => this.#hide(), HIDDEN_AFTER);
+      this.#timer = setTimeout(() => this.#hide(), HIDDEN_AFTER_MS);
     } else if (this.#hidden) {
       this.#hidden = false;
-      this.#on.shown();
+      this.#handlers.shown();
     }
   }
 
   #hide() {
     this.#hidden = true;
-    this.#on.hidden();
+    this.#handlers.hidden();
   }
 }

@@ -1,125 +1,162 @@
-// The panel of settings: a form that writes the address, and so makes it work at once and whenever it is opened again.
+/*
+ * The settings panel: a form that writes the page's address. Each change applies at once, and the address keeps it.
+ */
 
-import { attempt, reasonOf } from "./optional.js";
-import { readOptions, writeOptions } from "./options.js";
-import { reachable } from "./renewal.js";
-import { say } from "./words.js";
+import { attempt, reasonOf } from "./failures.js";
+import { readOptions, TOGGLES, VALUES, writeOptions } from "./options.js";
+import { byId, text } from "./page.js";
+import { reachable } from "./updates.js";
 
-const SWITCHES = ["date", "seconds", "hundredths", "mirror", "awake"];
+/** @import { Options, Parsed } from "./options.js" */
 
-// Of the field of labels, which has one for each clock.
-const MOST_LINES = 6;
+const CHECKBOXES = TOGGLES.filter((name) => name !== "raw");
 
-// What is settled when the page loads.
-const ANEW = ["rate", "lang"];
+// Height of the field of labels, which has one line per clock.
+const MAXIMUM_LINES = 6;
+
+// The page reads these when it loads, and loads again when they change.
+const NEEDS_RELOAD = /** @type {const} */ (["rate", "lang"]);
 
 export class Panel {
-  #dialog = document.getElementById("panel");
-  #form = this.#dialog.querySelector("form");
-  #problem = document.getElementById("panel-problem");
-  #bare = document.getElementById("bare");
+  #dialog = /** @type {HTMLDialogElement} */ (byId("panel"));
+  #form = /** @type {HTMLFormElement} */ (this.#dialog.querySelector("form"));
+  #problem = byId("panel-problem");
+  #embedLink = /** @type {HTMLAnchorElement} */ (byId("embed-link"));
   #options;
   #onChange;
 
-  // `onChange` is called with {options, problems} when they have changed.
+  /**
+   * @param {Options} options
+   * @param {(parsed: Parsed) => void} onChange - Called after each change.
+   */
   constructor(options, onChange) {
     this.#options = options;
     this.#onChange = onChange;
-    this.#form.addEventListener("change", (event) => this.#apply(this.#read(event.target.name)));
-    // A label or a zone shows while it is typed: an address of each letter is not kept, for it takes the place of the last.
+    this.#form.addEventListener("change", ({ target }) =>
+      this.#apply(this.#query(/** @type {HTMLInputElement} */ (target).name)),
+    );
+    // These apply while the user types. The browser's history keeps the last address only.
     for (const name of ["label", "offset", "size"])
-      this.#form.elements[name].addEventListener("input", () => this.#apply(this.#read()));
-    document.getElementById("reset").addEventListener("click", () => {
+      this.#field(name).addEventListener("input", () => this.#apply(this.#query()));
+    byId("reset").addEventListener("click", () => {
       this.#apply({});
       this.#fill();
     });
   }
 
   open() {
-    const zones = document.getElementById("zones");
+    const zones = byId("zones");
     const names = () => Intl.supportedValuesOf?.("timeZone").map((name) => new Option("", name)) ?? [];
-    if (!zones.firstChild) zones.append(...attempt(say("tz"), names, []));
+    if (!zones.firstChild) zones.append(...attempt(text("tz"), names, []));
     this.#fill();
     this.#dialog.showModal();
   }
 
-  // Shows whether the screen stays on.
-  tellAwake(text) {
-    document.getElementById("awake-word").textContent = text;
+  /**
+   * Shows whether the screen stays on.
+   *
+   * @param {string} status
+   */
+  showAwake(status) {
+    byId("awake-status").textContent = status;
+  }
+
+  /**
+   * Returns a field of the form. Inputs, selects and the text area share what is used here.
+   *
+   * @param {string} name
+   */
+  #field(name) {
+    return /** @type {HTMLInputElement} */ (this.#form.elements.namedItem(name));
   }
 
   #fill() {
-    const { elements } = this.#form;
     const options = this.#options;
-    elements.tz.value = options.tz.join(", ");
-    elements.label.value = options.labels.join("\n");
-    elements.h.value = options.hours;
-    elements.theme.value = options.theme;
-    if (options.colours) [elements.figure.value, elements.ground.value] = options.colours.map((colour) => `#${colour}`);
-    for (const name of ["size", "offset", "rate", "lang"]) elements[name].value = options[name];
-    for (const name of SWITCHES) elements[name].checked = options[name];
-    elements.background.checked = options.background !== "";
+    this.#field("tz").value = options.tz.join(", ");
+    this.#field("label").value = options.labels.join("\n");
+    this.#field("h").value = String(options.hours);
+    this.#field("theme").value = options.theme;
+    if (options.colours) {
+      const [digits, background] = options.colours;
+      this.#field("digits-colour").value = `#${digits}`;
+      this.#field("background-colour").value = `#${background}`;
+    }
+    for (const name of VALUES) this.#field(name).value = String(options[name]);
+    for (const name of CHECKBOXES) this.#field(name).checked = Boolean(options[name]);
+    this.#field("background").checked = options.background !== "";
     this.#problem.textContent = "";
-    this.#dress();
+    this.#update();
   }
 
-  // Returns the options as they would stand in an address: so one set of rules judges both. `changed`: the field that was.
-  #read(changed) {
-    const { elements } = this.#form;
-    const colours = [elements.figure.value, elements.ground.value].map((colour) => colour.slice(1));
+  /**
+   * Returns the form as the query of an address, so that the rules for addresses apply to both.
+   *
+   * @param {string} [changed] - The name of the field that was changed.
+   * @returns {Record<string, string | string[]>}
+   */
+  #query(changed) {
+    const value = (/** @type {string} */ name) => this.#field(name).value;
+    const colours = [value("digits-colour"), value("background-colour")].map((colour) => colour.slice(1));
+    /** @type {Record<string, string | string[]>} */
     const query = {
-      tz: elements.tz.value,
-      label: elements.label.value.trimEnd().split("\n"),
-      h: elements.h.value,
-      theme: elements.theme.value === "own" ? colours.join("-") : elements.theme.value,
-      size: elements.size.value,
-      offset: elements.offset.value,
-      rate: elements.rate.value,
-      lang: elements.lang.value,
-      bg: elements.background.checked ? "transparent" : "",
+      tz: value("tz"),
+      label: value("label").trimEnd().split("\n"),
+      h: value("h"),
+      theme: value("theme") === "custom" ? colours.join("-") : value("theme"),
+      bg: this.#field("background").checked ? "transparent" : "",
       raw: this.#options.raw ? "on" : "",
     };
-    for (const name of SWITCHES) query[name] = elements[name].checked ? "on" : "off";
-    // Without a word on them, it is the number of clocks that says whether hundredths are shown.
+    for (const name of VALUES) query[name] = value(name);
+    for (const name of CHECKBOXES) query[name] = this.#field(name).checked ? "on" : "off";
+    // Until the user sets it, hundredths depend on the number of clocks.
     if (changed !== "hundredths" && this.#options.hundredths === null) query.hundredths = "";
     return query;
   }
 
+  /** @param {Record<string, string | string[]>} query */
   #apply(query) {
     const search = new URLSearchParams();
     for (const [name, values] of Object.entries(query))
       for (const value of [values].flat()) if (value !== "" || name === "label") search.append(name, value);
-    const read = readOptions(search.toString());
-    const anew = ANEW.filter((name) => read.options[name] !== this.#options[name]);
-    const address = location.pathname + writeOptions(read.options);
-    if (anew.length) return this.#loadAnew(address);
-    this.#options = read.options;
-    this.#problem.textContent = [...read.problems, this.#write(address)].join(" ").trim();
-    this.#dress();
-    this.#onChange(read);
+    const parsed = readOptions(search.toString());
+    const address = location.pathname + writeOptions(parsed.options);
+    if (NEEDS_RELOAD.some((name) => parsed.options[name] !== this.#options[name])) {
+      this.#load(address);
+      return;
+    }
+    this.#options = parsed.options;
+    this.#problem.textContent = [...parsed.problems, this.#write(address)].join(" ").trim();
+    this.#update();
+    this.#onChange(parsed);
   }
 
-  // Returns why the address could not be written, or nothing. WebKit refuses it where it is written too often.
+  /**
+   * Updates the address. Returns the browser's reason if it refuses, else "". WebKit refuses frequent updates.
+   *
+   * @param {string} address
+   */
   #write(address) {
     try {
       history.replaceState(null, "", address);
       return "";
     } catch (error) {
-      return say("address_refused", { reason: reasonOf(error) });
+      return text("address_refused", { reason: reasonOf(error) });
     }
   }
 
-  async #loadAnew(address) {
+  /** @param {string} address */
+  async #load(address) {
     if (await reachable(address)) location.assign(address);
-    else this.#problem.textContent = say("unreachable");
+    else this.#problem.textContent = text("unreachable");
   }
 
-  #dress() {
-    const { elements } = this.#form;
-    document.getElementById("colours").hidden = elements.theme.value !== "own";
-    elements.hundredths.checked = this.#options.hundredths ?? this.#options.tz.length < 2;
-    elements.hundredths.disabled = !elements.seconds.checked;
-    elements.label.rows = Math.min(Math.max(this.#options.tz.length, 1), MOST_LINES);
-    this.#bare.href = this.#bare.pathname + writeOptions(this.#options);
+  #update() {
+    const { hundredths, tz } = this.#options;
+    byId("colours").hidden = this.#field("theme").value !== "custom";
+    this.#field("hundredths").checked = hundredths ?? tz.length < 2;
+    this.#field("hundredths").disabled = !this.#field("seconds").checked;
+    const labels = /** @type {HTMLTextAreaElement} */ (this.#form.elements.namedItem("label"));
+    labels.rows = Math.min(Math.max(tz.length, 1), MAXIMUM_LINES);
+    this.#embedLink.href = this.#embedLink.pathname + writeOptions(this.#options);
   }
 }

@@ -1,104 +1,154 @@
-// The probes: what time is it? Asked of `/clock/now`, over a connection that the browser keeps, one question at a time.
-//
-// They are timed by Resource Timing, which says when the question went out and when the answer began to come; a script
-// hears of it milliseconds later, or much later where the page is busy.
+/*
+ * The probes: requests to `/clock/now` that ask for the time, one at a time, over a connection that the browser keeps open.
+ *
+ * Resource Timing measures when a request left and when the first byte of its answer arrived. A script learns of the answer
+ * milliseconds later, or much later if the page is busy.
+ */
 
-import { PRECISION } from "./precision.js";
-
-// A burst, then less and less often: the very first answer comes while the page loads, and is a slow one; and on a line
-// whose delays vary, each of the first few dozen makes the estimate better. Milliseconds; each pause is jittered, so that a
-// crowd does not ask in step.
-const FIRST_PAUSE = 30;
+// A burst, then less and less often. The first answer arrives while the page loads, and is slow; on a line with jitter, each
+// of the first few dozen answers improves the estimate. Each pause is jittered, so that many pages do not probe in step.
+const FIRST_PAUSE_MS = 30;
 const GROWTH = 1.4;
-const PAUSE = 10_000;
-const HIDDEN_PAUSE = 60_000;
-const UNANSWERED_PAUSE = 1_500;
+const PAUSE_MS = 10_000;
+const HIDDEN_PAUSE_MS = 60_000;
+const RETRY_PAUSE_MS = 1_500;
 
-// What takes longer is worth nothing: the time may be off by half of it.
-const TIMEOUT = 3_000;
+// A slower answer is useless: the time may be off by half of it.
+const TIMEOUT_MS = 3_000;
 
-const jittered = (pause) => pause * (2 / 3 + (2 / 3) * Math.random());
+// Browsers make performance.now() coarse, each by its own amount, as a defence against timing attacks. After this many equal
+// readings, it counts as COARSEST_MS.
+const MAXIMUM_READINGS = 50_000;
+const COARSEST_MS = 100;
+
+const jittered = (/** @type {number} */ pause) => pause * (2 / 3 + (2 / 3) * Math.random());
+
+/**
+ * An answer. All times are milliseconds; `sent` and `received` are readings of performance.now().
+ *
+ * @typedef {object} Answer
+ * @property {number} sent
+ * @property {number} received
+ * @property {number} at - The ticker's time, since the Unix epoch.
+ * @property {number} age - Time since the worker's last tick.
+ * @property {number | null} bound - `at` is off by at most this much; null if unknown.
+ * @property {boolean | null} synchronised - Whether NTP or PTP disciplines the ticker's clock; null if unknown.
+ */
 
 export class Probes {
   #url;
   #onAnswer;
-  #asked = 0; // since the burst began
+  #count = 0; // since the burst started
   #timer = 0;
-  #asking = null; // the promise of an answer
+  /** @type {Promise<void> | null} */
+  #pending = null;
+  /** @type {AbortController | null} */
   #abort = null;
   #isUrgent = false;
 
-  // `onAnswer` takes {sent, received, at, age, bound}, in milliseconds, of which `sent` and `received` are
-  // performance.now(); and `synchronised`: whether the ticker's clock is, or null where that is not known.
+  /**
+   * @param {string} url
+   * @param {(answer: Answer) => void} onAnswer
+   */
   constructor(url, onAnswer) {
     this.#url = url;
     this.#onAnswer = onAnswer;
   }
 
-  // Asks at once, or as soon as the question that is under way has been answered; and some more times soon.
+  /** Starts a burst: sends a probe at once, or after the answer to the pending one, and more soon after. */
   burst() {
-    this.#asked = 0;
-    this.#isUrgent = this.#asking !== null;
-    this.ask();
+    this.#count = 0;
+    this.#isUrgent = this.#pending !== null;
+    this.send();
   }
 
-  // Gives up the question that is under way, whose connection may be dead, and begins with a burst.
+  /** Aborts the pending probe, whose connection may be dead, and starts a burst. */
   restart() {
     this.#abort?.abort();
     this.burst();
   }
 
-  // Asks, unless a question is under way. Without an answer it is asked again soon.
-  ask() {
-    this.#asking ??= this.#askAndGoOn();
+  /** Sends a probe, unless one is pending. Without an answer, the next one follows soon. */
+  send() {
+    this.#pending ??= this.#sendAndSchedule();
   }
 
-  async #askAndGoOn() {
+  async #sendAndSchedule() {
     clearTimeout(this.#timer);
-    const answer = await this.#probe().catch(() => null); // no network, no server, no ticks yet, not our server
-    this.#asking = null;
-    this.#timer = setTimeout(() => this.ask(), jittered(this.#pause(answer)));
+    const answer = await this.#probe().catch(() => null); // no network, no server, no ticks yet, or not this server
+    this.#pending = null;
+    this.#timer = setTimeout(() => this.send(), jittered(this.#pause(answer)));
     if (answer !== null) this.#onAnswer(answer);
   }
 
+  /** @param {Answer | null} answer */
   #pause(answer) {
     if (this.#isUrgent) {
       this.#isUrgent = false;
       return 0;
     }
-    if (answer === null) return UNANSWERED_PAUSE;
-    return Math.min(FIRST_PAUSE * GROWTH ** this.#asked++, document.hidden ? HIDDEN_PAUSE : PAUSE);
+    if (answer === null) return RETRY_PAUSE_MS;
+    return Math.min(FIRST_PAUSE_MS * GROWTH ** this.#count++, document.hidden ? HIDDEN_PAUSE_MS : PAUSE_MS);
   }
 
+  /** @returns {Promise<Answer | null>} */
   async #probe() {
     const abort = new AbortController();
     this.#abort = abort;
-    const timeout = setTimeout(() => abort.abort(), TIMEOUT);
-    const began = performance.now();
-    let response, headersCame, answer;
+    const timeout = setTimeout(() => abort.abort(), TIMEOUT_MS);
+    const started = performance.now();
+    let response;
+    let headersArrived;
+    let answer;
     try {
       response = await fetch(this.#url, { cache: "no-store", signal: abort.signal });
-      headersCame = performance.now();
+      headersArrived = performance.now();
       answer = await response.json();
     } finally {
       clearTimeout(timeout);
     }
     const { at, age, bound, synchronised } = answer;
     if (!response.ok || !Number.isFinite(at)) return null;
-    const { sent, received } = this.#timing(began) ?? { sent: began, received: headersCame };
-    const known = Number.isFinite(bound) && bound >= 0;
-    return { sent: sent - PRECISION, received: received + PRECISION, at, age, bound: known ? bound : null, synchronised };
+    const { sent, received } = this.#timing(started) ?? { sent: started, received: headersArrived };
+    const isKnown = Number.isFinite(bound) && bound >= 0;
+    return {
+      sent: sent - PRECISION_MS,
+      received: received + PRECISION_MS,
+      at,
+      age,
+      bound: isKnown ? bound : null,
+      synchronised,
+    };
   }
 
-  // Returns null where the browser does not say; then the bound is as wide as what the script sees itself.
-  #timing(began) {
+  /**
+   * Returns null if the browser has no timing. The script's own times then give a wider bound.
+   *
+   * @param {number} started
+   */
+  #timing(started) {
     try {
-      const timing = performance.getEntriesByName(this.#url, "resource").at(-1);
-      performance.clearResourceTimings(); // else its buffer is full one day
-      if (!timing || timing.startTime < began - PRECISION || !(timing.requestStart > 0)) return null;
+      const timing = /** @type {PerformanceResourceTiming | undefined} */ (
+        performance.getEntriesByName(this.#url, "resource").at(-1)
+      );
+      performance.clearResourceTimings(); // the buffer would fill up
+      if (!timing || timing.startTime < started - PRECISION_MS || !(timing.requestStart > 0)) return null;
       return { sent: timing.requestStart, received: timing.responseStart };
     } catch {
       return null;
     }
   }
+}
+
+/** A reading of performance.now() is off by at most this many milliseconds: the smallest of three steps. */
+export const PRECISION_MS = Math.min(stepOfClock(), stepOfClock(), stepOfClock());
+
+/** Returns a step of performance.now(), in milliseconds. If the clock is coarse, this takes as long as a step. */
+function stepOfClock() {
+  const before = performance.now();
+  for (let reading = 0; reading < MAXIMUM_READINGS; reading++) {
+    const after = performance.now();
+    if (after !== before) return after - before;
+  }
+  return COARSEST_MS;
 }

@@ -1,45 +1,67 @@
-// What arrives, as it arrives: for `?raw`, to find out what is wrong on the way.
+/*
+ * What arrives, as it arrives: the diagnostic view of `?raw`.
+ */
+
+/**
+ * @import { Answer } from "./probes.js"
+ * @import { Reading } from "./timekeeper.js"
+ */
 
 const NOTES = 8;
-const WINDOW = 10_000; // milliseconds that rates and gaps are told of
+const WINDOW_MS = 10_000; // of rates and gaps
 
-export class Raw {
+export class RawView {
   #element;
-  #frames = []; // [arrived, at] of the last WINDOW
+  /** @type {{ arrived: number, at: number }[]} */
+  #frames = []; // of the last WINDOW_MS
   #data = "";
   #count = 0;
   #largestGap = 0;
   #backwards = 0;
-  #probe = null;
+  /** @type {Answer | null} */
+  #answer = null;
+  /** @type {string[]} */
   #notes = [];
 
-  // Writes into an element whose white space is kept, such as <pre>.
+  /** @param {HTMLElement} element - One that keeps white space, such as <pre>. */
   constructor(element) {
     this.#element = element;
   }
 
+  /**
+   * @param {string} data
+   * @param {number} arrived
+   * @param {number} at
+   */
   frame(data, arrived, at) {
     const last = this.#frames.at(-1);
     if (last) {
-      this.#largestGap = Math.max(this.#largestGap, arrived - last[0]);
-      if (at <= last[1]) this.#backwards += 1;
+      this.#largestGap = Math.max(this.#largestGap, arrived - last.arrived);
+      if (at <= last.at) this.#backwards += 1;
     }
-    this.#frames.push([arrived, at]);
+    this.#frames.push({ arrived, at });
     this.#data = data;
     this.#count += 1;
   }
 
+  /** @param {Answer} answer */
   probe(answer) {
-    this.#probe = answer;
+    this.#answer = answer;
   }
 
-  note(text) {
-    this.#notes = [`${(performance.now() / 1_000).toFixed(1)} s  ${text}`, ...this.#notes].slice(0, NOTES);
+  /** @param {string} message */
+  note(message) {
+    this.#notes = [`${(performance.now() / 1_000).toFixed(1)} s  ${message}`, ...this.#notes].slice(0, NOTES);
   }
 
-  // Once per animation frame; `reading` is what Timekeeper.read returned for `now`.
+  /**
+   * Call it once per animation frame.
+   *
+   * @param {number} now - performance.now()
+   * @param {Reading} reading - What Timekeeper.read() returned for `now`.
+   */
   paint(now, { state, time, bound }) {
-    const first = this.#frames.findIndex(([arrived]) => arrived > now - WINDOW);
+    const first = this.#frames.findIndex(({ arrived }) => arrived > now - WINDOW_MS);
     this.#frames.splice(0, first < 0 ? Math.max(0, this.#frames.length - 1) : first);
     this.#element.textContent = [
       this.#data || "no frame yet",
@@ -52,29 +74,36 @@ export class Raw {
     ].join("\n");
   }
 
+  /** @param {number} now */
   #rate(now) {
-    return this.#frames.filter(([arrived]) => arrived > now - 1_000).length;
+    return this.#frames.filter(({ arrived }) => arrived > now - 1_000).length;
   }
 
+  /**
+   * @param {number} now
+   * @param {number | null} time
+   */
   #age(now, time) {
     const last = this.#frames.at(-1);
     if (!last) return "unknown";
-    const byAt = time === null ? "unknown" : milliseconds(time - last[1]);
-    return `${milliseconds(Math.max(0, now - last[0]))} since it came, ${byAt} by its time`;
+    const byTime = time === null ? "unknown" : milliseconds(time - last.at);
+    return `${milliseconds(Math.max(0, now - last.arrived))} since it arrived, ${byTime} by its time`;
   }
 
   #gaps() {
-    const gaps = this.#frames.slice(1).map(([arrived], index) => arrived - this.#frames[index][0]);
-    return gaps.length ? `largest ${milliseconds(Math.max(...gaps))} of the last ${WINDOW / 1_000} s` : "none yet";
+    const gaps = this.#frames.slice(1).map(({ arrived }, index) => arrived - this.#frames[index].arrived);
+    return gaps.length ? `largest ${milliseconds(Math.max(...gaps))} in the last ${WINDOW_MS / 1_000} s` : "none yet";
   }
 
+  /** @param {number} now */
   #roundTrip(now) {
-    if (this.#probe === null) return "no answer yet";
-    const { sent, received, age, bound, synchronised } = this.#probe;
+    if (this.#answer === null) return "no answer yet";
+    const { sent, received, age, bound, synchronised } = this.#answer;
     const stated = bound === null ? "unknown" : milliseconds(bound);
     const ago = ((now - received) / 1_000).toFixed(0);
-    return `${milliseconds(received - sent)}, ${ago} s ago; the server: ± ${stated}, last tick ${milliseconds(age)} old, synchronised: ${synchronised ?? "unknown"}`;
+    const server = `± ${stated}, last tick ${milliseconds(age)} old, synchronised: ${synchronised ?? "unknown"}`;
+    return `${milliseconds(received - sent)}, ${ago} s ago; the server: ${server}`;
   }
 }
 
-const milliseconds = (number) => `${number.toFixed(1)} ms`;
+const milliseconds = (/** @type {number} */ number) => `${number.toFixed(1)} ms`;

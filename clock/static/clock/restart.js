@@ -1,55 +1,61 @@
-// A page whose modules do not start loads itself anew. This is no module, so it runs whatever becomes of them.
-//
-// A file may not arrive because its worker is gone, or be one of another version, as during a rolling upgrade: then
-// modules do not fit together, and not one of them runs. What did fit is in the browser's cache by the next attempt.
+/*
+ * Reloads a page whose modules fail to start. This is a classic script, so it runs whatever happens to the modules.
+ *
+ * A file may fail to load because its worker stopped, or it may belong to another version, as during a rolling upgrade:
+ * modules that do not fit together do not run at all. The browser's cache keeps the files that fit for the next attempt.
+ */
 
 {
-  const ATTEMPTS = "clock-attempts";
+  const ATTEMPTS_KEY = "clock-attempts";
   const QUICK_ATTEMPTS = 20;
 
-  // Milliseconds, of which half is drawn by lot, so that a thousand pages do not come back at once.
-  const QUICK = 1_000;
-  const SLOW = 60_000;
+  // Each pause is jittered by half, so that many pages do not come back at once.
+  const QUICK_PAUSE_MS = 1_000;
+  const SLOW_PAUSE_MS = 60_000;
 
-  let waiting = false;
+  let isWaiting = false;
 
-  const started = () => document.getElementById("clock").dataset.state !== "connecting";
+  const hasStarted = () => document.getElementById("clock")?.dataset.state !== "connecting";
 
   function restartLater() {
-    if (waiting || started()) return;
-    waiting = true;
-    setTimeout(restart, (attempts() < QUICK_ATTEMPTS ? QUICK : SLOW) * (0.5 + Math.random() / 2));
+    if (isWaiting || hasStarted()) return;
+    isWaiting = true;
+    const pause = attempts() < QUICK_ATTEMPTS ? QUICK_PAUSE_MS : SLOW_PAUSE_MS;
+    setTimeout(restart, pause * (0.5 + Math.random() / 2));
   }
 
   async function restart() {
-    waiting = false;
-    if (started()) return;
+    isWaiting = false;
+    if (hasStarted()) return;
     countAttempt();
     try {
-      if ((await fetch(location.href, { method: "HEAD", cache: "no-store" })).ok) return location.reload();
+      if ((await fetch(location.href, { method: "HEAD", cache: "no-store" })).ok) {
+        location.reload();
+        return;
+      }
     } catch {
-      // The server cannot be reached, and a reload would end on an error of the browser.
+      // The server is unreachable, and a reload would end on the browser's error page.
     }
     restartLater();
   }
 
   function attempts() {
     try {
-      return Number(sessionStorage.getItem(ATTEMPTS));
+      return Number(sessionStorage.getItem(ATTEMPTS_KEY));
     } catch {
-      return QUICK_ATTEMPTS; // a browser that allows no storage: better too seldom than too often
+      return QUICK_ATTEMPTS; // the browser allows no storage, so attempts cannot be counted: use the slow pause
     }
   }
 
   function countAttempt() {
     try {
-      sessionStorage.setItem(ATTEMPTS, attempts() + 1);
+      sessionStorage.setItem(ATTEMPTS_KEY, String(attempts() + 1));
     } catch {
-      // As above.
+      // The browser allows no storage.
     }
   }
 
-  // Errors of scripts, and of elements whose file does not come; these do not bubble.
+  // Errors of scripts, and of elements whose file fails to load; the latter do not bubble.
   addEventListener("error", restartLater, true);
-  setTimeout(() => started() && sessionStorage.removeItem(ATTEMPTS), SLOW);
+  setTimeout(() => hasStarted() && sessionStorage.removeItem(ATTEMPTS_KEY), SLOW_PAUSE_MS);
 }

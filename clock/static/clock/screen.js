@@ -1,94 +1,111 @@
-// The screen: full, kept on, without a cursor in the way, and spared.
+/*
+ * The device's screen: full screen, kept on, without an idle cursor, and protected from burn-in.
+ */
 
-import { reasonOf, report } from "./optional.js";
-import { say } from "./words.js";
+import { reasonOf, report } from "./failures.js";
+import { byId, text } from "./page.js";
 
-// Milliseconds without a move after which cursor and buttons go.
-const IDLE_AFTER = 3_000;
+// After this time without input, the cursor and the buttons disappear.
+const IDLE_AFTER_MS = 3_000;
 
-// A clock moves by this many pixels at most from its place, one step every so many milliseconds, along a path that comes
-// by all places in between: so no pixel of a screen that shows it for months bears the edge of a figure all the time.
-const SHIFT = 6;
-const SHIFT_EVERY = 60_000;
+// Against burn-in, the clock moves by at most SHIFT_PX from its place, one step per SHIFT_INTERVAL_MS, along a path that
+// covers all places in between. So no pixel of a screen that runs for months shows the edge of a digit all the time.
+const SHIFT_PX = 6;
+const SHIFT_INTERVAL_MS = 60_000;
+
+/** @typedef {"awake_on" | "awake_off" | "awake_https" | "awake_unsupported" | "awake_refused"} AwakeStatus */
 
 export class Screen {
   #onChange;
-  #asked = false; // for the screen to be kept on
-  #isPending = false; // a lock was requested, and has neither come nor been refused
-  #isOutdated = false; // something has changed since that request
+  #isRequested = false; // by the option `awake`
+  #isPending = false; // a wake lock was requested; the browser has neither granted nor refused it
+  #isOutdated = false; // something changed since that request
+  /** @type {WakeLockSentinel | null} */
   #lock = null; // the one that is held
-  #word = "awake_off";
+  /** @type {AwakeStatus} */
+  #status = "awake_off";
   #reason = "";
-  #idle = 0;
+  #idleTimer = 0;
   #shifts = 0;
 
-  // `onChange` is called whenever what `word` returns may have changed.
+  /** @param {() => void} onChange - Called whenever `awakeText` or `failed` may have changed. */
   constructor(onChange) {
     this.#onChange = onChange;
     document.addEventListener("visibilitychange", () => this.#settle());
     document.addEventListener("fullscreenchange", () => this.#settle());
     for (const kind of ["pointermove", "pointerdown", "keydown", "focusin"])
-      addEventListener(kind, () => this.#stir(), { passive: true });
-    this.#stir();
-    setInterval(() => this.#shift(), SHIFT_EVERY);
+      addEventListener(kind, () => this.#onInput(), { passive: true });
+    this.#onInput();
+    setInterval(() => this.#shift(), SHIFT_INTERVAL_MS);
   }
 
-  // Whether the screen is to be kept on. It also is while it is full.
-  keepOn(asked) {
-    this.#asked = asked;
+  /**
+   * Sets whether the screen stays on. In full screen it always does.
+   *
+   * @param {boolean} isRequested
+   */
+  keepOn(isRequested) {
+    this.#isRequested = isRequested;
     this.#settle();
   }
 
-  // Whether what was asked for could not be had.
+  /** Whether keeping the screen on was requested and failed. */
   get failed() {
-    return this.#asked && this.#lock === null && this.#word !== "awake_off";
+    return this.#isRequested && this.#lock === null && this.#status !== "awake_off";
   }
 
-  // Says whether it stays on, and why not.
-  get word() {
-    return say(this.#word, { reason: this.#reason });
+  /** Whether the screen stays on, and if not, why; in the user's language. */
+  get awakeText() {
+    return text(this.#status, { reason: this.#reason });
   }
 
-  // Makes the screen full, or as it was. Throws what the browser throws if it refuses.
-  async toggleFull() {
+  /**
+   * Enters or leaves full screen.
+   *
+   * @throws The browser's error if it refuses.
+   */
+  async toggleFullScreen() {
     if (document.fullscreenElement) await document.exitFullscreen();
     else await document.documentElement.requestFullscreen();
   }
 
-  // Whether a lock is wanted now. It goes when the page is hidden, and must be requested again.
+  /** Whether the page wants a wake lock now. The browser releases it when the page is hidden. */
   get #isWanted() {
-    return (this.#asked || Boolean(document.fullscreenElement)) && document.visibilityState === "visible";
+    return (this.#isRequested || Boolean(document.fullscreenElement)) && document.visibilityState === "visible";
   }
 
-  // Takes the step from what is held to what is wanted; called whenever one of them may have changed. While a request is
-  // pending there is no other, and no way to take it back: how it ends is looked at then.
+  /**
+   * Requests or releases the wake lock, so that what is held becomes what is wanted. Call it whenever either may have
+   * changed. A pending request cannot be cancelled, and there is at most one: its result is checked when it arrives.
+   */
   #settle() {
     this.#isOutdated = true;
-    if (!this.#isWanted) this.#letGo();
+    if (!this.#isWanted) this.#release();
     else if (this.#lock === null && !this.#isPending) this.#request();
   }
 
   async #request() {
     this.#isPending = true;
     this.#isOutdated = false;
-    const [word, reason] = await this.#ask();
+    const [status, reason] = await this.#acquire();
     this.#isPending = false;
-    if (!this.#isWanted) this.#letGo();
-    else if (this.#lock === null && this.#isOutdated) this.#request(); // refused for what may be over
-    else this.#tell(word, reason);
+    if (!this.#isWanted) this.#release();
+    else if (this.#lock === null && this.#isOutdated)
+      this.#request(); // the reason for the refusal may be gone
+    else this.#setStatus(status, reason);
   }
 
-  // Returns the word on how a request ended, and the reason.
-  async #ask() {
+  /** @returns {Promise<[status: AwakeStatus, reason?: string]>} */
+  async #acquire() {
     if (!isSecureContext) return ["awake_https"];
     try {
-      if (!navigator.wakeLock) return ["awake_absent"];
+      if (!navigator.wakeLock) return ["awake_unsupported"];
       const lock = await navigator.wakeLock.request("screen");
       if (lock.released) return ["awake_off"]; // the page was hidden at that moment
       lock.addEventListener("release", () => {
         if (this.#lock !== lock) return;
         this.#lock = null;
-        this.#tell("awake_off");
+        this.#setStatus("awake_off");
       });
       this.#lock = lock;
       return ["awake_on"];
@@ -97,33 +114,39 @@ export class Screen {
     }
   }
 
-  async #letGo() {
+  async #release() {
     const lock = this.#lock;
     this.#lock = null;
-    this.#tell("awake_off");
+    this.#setStatus("awake_off");
     try {
       await lock?.release();
     } catch (error) {
-      report(say("awake"), error);
+      report(text("awake"), error);
     }
   }
 
-  #tell(word, reason = "") {
-    this.#word = word;
+  /**
+   * @param {AwakeStatus} status
+   * @param {string} [reason] - The browser's, in its language.
+   */
+  #setStatus(status, reason = "") {
+    this.#status = status;
     this.#reason = reason;
     this.#onChange();
   }
 
-  #stir() {
+  #onInput() {
     if (document.body.dataset.idle !== "false") document.body.dataset.idle = "false";
-    clearTimeout(this.#idle);
-    this.#idle = setTimeout(() => (document.body.dataset.idle = "true"), IDLE_AFTER);
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = setTimeout(() => {
+      document.body.dataset.idle = "true";
+    }, IDLE_AFTER_MS);
   }
 
   #shift() {
     this.#shifts += 1;
-    const style = document.getElementById("clock").style;
-    style.setProperty("--shift-x", `${Math.round(SHIFT * Math.sin(this.#shifts * 0.37))}px`);
-    style.setProperty("--shift-y", `${Math.round(SHIFT * Math.sin(this.#shifts * 0.61))}px`);
+    const { style } = byId("clock");
+    style.setProperty("--shift-x", `${Math.round(SHIFT_PX * Math.sin(this.#shifts * 0.37))}px`);
+    style.setProperty("--shift-y", `${Math.round(SHIFT_PX * Math.sin(this.#shifts * 0.61))}px`);
   }
 }

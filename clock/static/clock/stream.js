@@ -1,169 +1,211 @@
-// The stream of frames: one WebSocket, dialled again for as long as it takes.
-//
-// While the server is away it is asked for the time, and dialled only when it answers: a question fails at once and costs
-// nothing, but after a dozen dials that failed Chromium delays each by seconds.
+/*
+ * The stream of frames: one WebSocket, which reconnects until it succeeds.
+ *
+ * While the server is unavailable, the page sends probes, and connects only after an answer: a probe fails at once and costs
+ * nothing, whereas Chromium delays each WebSocket by seconds after about a dozen that failed.
+ */
 
-// Milliseconds. The pause before the next dial doubles from the first to the last, and is drawn from its upper half,
-// so that a crowd whose worker died does not come back in step.
-const FIRST_PAUSE = 250;
-const LAST_PAUSE = 15_000;
+// The pause before the next connection doubles from the first to the longest. Each is drawn from its upper half, so that
+// viewers whose worker died do not all come back at once.
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 15_000;
 
-// Frames must have flowed for this long before the pause starts from the first again: a server that takes everybody in
-// and drops them at once would otherwise be dialled without end.
-const PROVEN_AFTER = 5_000;
+// Frames must flow for this long before the pause is reset. Otherwise the page would reconnect endlessly to a server that
+// accepts every viewer and disconnects it at once.
+const PROVEN_AFTER_MS = 5_000;
 
-// An open socket that says nothing for this long is given up, and the next is dialled after this pause, which does not
-// grow: there was somebody, and when the ticks come back nobody should sit out a long pause.
-const SILENT_AFTER = 5_000;
-const SILENT_PAUSE = 2_000;
+// An open socket without a frame for this long is closed. The pause before the next connection does not grow: the server
+// exists, and when ticks return, the page should not wait.
+const SILENT_AFTER_MS = 5_000;
+const SILENT_PAUSE_MS = 2_000;
 
-// Close codes (clock/contract.py has them all), and pauses for them.
+// Close codes of clock/contract.py, and their pauses.
 const BROKEN_CONTRACT = 4008;
 const GOING_AWAY = 4012;
-const GOING_AWAY_PAUSE = 250;
+const GOING_AWAY_PAUSE_MS = 250;
 const FULL = 4013;
-const FULL_PAUSE = 10_000;
+const FULL_PAUSE_MS = 10_000;
 
-const framesPerSecond = (rate) => Number(rate ?? 100);
+/**
+ * @typedef {object} Connection
+ * @property {WebSocket} socket
+ * @property {number} rate
+ * @property {number} flowingSince - When its first frame came; 0 before.
+ */
+
+/**
+ * @typedef {object} StreamHandlers
+ * @property {(data: string, connection: Connection, now: number) => void} frame
+ * @property {(reason: string) => void} refused - The server told the page not to connect again.
+ * @property {(message: string) => void} note - Something happened; for diagnosis.
+ * @property {() => void} probe - Asks for probes until the server answers: see answered().
+ */
 
 export class Stream {
   #url;
   #rate;
-  #on;
-  #line = null; // {socket, rate, flowingSince}: the one in use, or being dialled
-  #next = null; // at another rate; takes its place with its first frame
-  #pause = FIRST_PAUSE;
-  #lastWord = 0;
+  #defaultRate;
+  #handlers;
+  /** @type {Connection | null} */
+  #current = null; // in use, or being opened
+  /** @type {Connection | null} */
+  #next = null; // at another rate; replaces the current one with its first frame
+  #pause = FIRST_PAUSE_MS;
+  #lastFrame = 0;
   #timer = 0;
   #rateTimer = 0;
   #awaitsAnswer = false;
 
-  // `on` has functions: frame(data, line, now), where `line` is an object for each connection; refused(reason);
-  // note(text), which says what happens; and ask(), which has the server asked until it answers.
-  constructor(url, rate, on) {
+  /**
+   * @param {URL} url
+   * @param {{ rate: number, defaultRate: number }} rates - In frames per second. The default is left out of the address.
+   * @param {StreamHandlers} handlers
+   */
+  constructor(url, { rate, defaultRate }, handlers) {
     this.#url = url;
     this.#rate = rate;
-    this.#on = on;
+    this.#defaultRate = defaultRate;
+    this.#handlers = handlers;
   }
 
-  // Frames per second on the connection in use; 0 while there is none.
+  /** The rate of the current connection, in frames per second; 0 while there is none. */
   get rate() {
-    return this.#line?.rate ?? 0;
+    return this.#current?.rate ?? 0;
   }
 
   open() {
-    setInterval(() => this.#checkSilence(), 1_000); // one timer, not one that 100 frames a second put off
-    this.#dial();
+    setInterval(() => this.#checkSilence(), 1_000); // not a timer that each of 100 frames a second resets
+    this.#connect();
   }
 
-  // Asks for another rate: of a new connection, and lets the old one go when that brings frames.
+  /**
+   * Changes the rate by a new connection. The old one stays until the new one delivers frames.
+   *
+   * @param {number} rate
+   */
   changeRate(rate) {
     this.#rate = rate;
     clearTimeout(this.#rateTimer);
-    this.#letGo(this.#next);
+    this.#disconnect(this.#next);
     this.#next = null;
-    if (this.#line === null || this.#line.rate === framesPerSecond(rate)) return;
-    if (this.#line.flowingSince) {
-      this.#next = this.#connect(rate);
+    if (this.#current === null || this.#current.rate === rate) return;
+    if (this.#current.flowingSince) {
+      this.#next = this.#openSocket();
     } else {
-      this.#letGo(this.#line);
-      this.#dial();
+      this.#disconnect(this.#current);
+      this.#connect();
     }
   }
 
-  // The server answers.
+  /** The server answered a probe. */
   answered() {
-    if (this.#awaitsAnswer) this.#dial();
+    if (this.#awaitsAnswer) this.#connect();
   }
 
-  // Begins anew, whatever the connection says of itself.
+  /** Reconnects, even if the current connection looks open. */
   restart() {
     clearTimeout(this.#rateTimer);
-    this.#letGo(this.#next);
-    this.#letGo(this.#line);
-    this.#next = this.#line = null;
-    this.#pause = FIRST_PAUSE;
-    this.#dial();
+    this.#disconnect(this.#next);
+    this.#disconnect(this.#current);
+    this.#next = this.#current = null;
+    this.#pause = FIRST_PAUSE_MS;
+    this.#connect();
   }
 
-  #dial() {
+  #connect() {
     clearTimeout(this.#timer);
     this.#awaitsAnswer = false;
-    this.#lastWord = performance.now();
-    this.#line = this.#connect(this.#rate);
+    this.#lastFrame = performance.now();
+    this.#current = this.#openSocket();
   }
 
-  #connect(rate) {
+  #openSocket() {
     const url = new URL(this.#url);
-    if (rate !== null) url.searchParams.set("rate", rate);
-    this.#on.note(`dialling ${url}`);
-    const line = { socket: new WebSocket(url), rate: framesPerSecond(rate), flowingSince: 0 };
-    line.socket.onopen = () => this.#on.note("open");
-    line.socket.onmessage = (event) => this.#take(line, event.data, event.timeStamp);
-    line.socket.onclose = ({ code, reason }) => this.#closed(line, code, reason);
-    return line;
+    if (this.#rate !== this.#defaultRate) url.searchParams.set("rate", String(this.#rate));
+    this.#handlers.note(`connecting to ${url}`);
+    const connection = { socket: new WebSocket(url), rate: this.#rate, flowingSince: 0 };
+    const { socket } = connection;
+    socket.onopen = () => this.#handlers.note("open");
+    socket.onmessage = (event) => this.#onFrame(connection, event.data, event.timeStamp);
+    socket.onclose = ({ code, reason }) => this.#onClose(connection, code, reason);
+    return connection;
   }
 
-  // `now`, of the event, is performance.now() without the price of another look at the clock.
-  #take(line, data, now) {
-    this.#lastWord = now;
-    line.flowingSince ||= now;
-    if (line === this.#next) {
-      this.#letGo(this.#line);
-      this.#line = line;
+  /**
+   * @param {Connection} connection
+   * @param {string} data
+   * @param {number} now - The event's time: performance.now() without the cost of reading the clock.
+   */
+  #onFrame(connection, data, now) {
+    this.#lastFrame = now;
+    connection.flowingSince ||= now;
+    if (connection === this.#next) {
+      this.#disconnect(this.#current);
+      this.#current = connection;
       this.#next = null;
     }
-    if (now - line.flowingSince > PROVEN_AFTER) this.#pause = FIRST_PAUSE;
-    this.#on.frame(data, line, now);
+    if (now - connection.flowingSince > PROVEN_AFTER_MS) this.#pause = FIRST_PAUSE_MS;
+    this.#handlers.frame(data, connection, now);
   }
 
   #checkSilence() {
-    if (this.#line === null || performance.now() - this.#lastWord < SILENT_AFTER) return;
-    this.#on.note("silent");
-    this.#letGo(this.#next);
-    this.#letGo(this.#line);
-    this.#next = this.#line = null;
-    this.#dialAfter(SILENT_PAUSE);
+    if (this.#current === null || performance.now() - this.#lastFrame < SILENT_AFTER_MS) return;
+    this.#handlers.note("silent");
+    this.#disconnect(this.#next);
+    this.#disconnect(this.#current);
+    this.#next = this.#current = null;
+    this.#connectAfter(SILENT_PAUSE_MS);
   }
 
-  #closed(line, code, reason) {
-    this.#on.note(`closed ${code} ${reason}`);
-    if (line === this.#next) {
-      this.#next = null; // the one in use goes on
-      this.#rateTimer = setTimeout(() => this.changeRate(this.#rate), FULL_PAUSE * (0.5 + Math.random() / 2));
+  /**
+   * @param {Connection} connection
+   * @param {number} code
+   * @param {string} reason
+   */
+  #onClose(connection, code, reason) {
+    this.#handlers.note(`closed ${code} ${reason}`);
+    if (connection === this.#next) {
+      this.#next = null; // the current one stays
+      this.#rateTimer = setTimeout(() => this.changeRate(this.#rate), FULL_PAUSE_MS * (0.5 + Math.random() / 2));
       return;
     }
-    this.#line = this.#next;
+    this.#current = this.#next;
     this.#next = null;
     if (code === BROKEN_CONTRACT) {
-      this.#letGo(this.#line);
-      this.#line = null;
-      this.#on.refused(reason);
-    } else if (this.#line !== null) {
-      return; // the next is on its way
-    } else if (code === GOING_AWAY && line.flowingSince) {
-      this.#timer = setTimeout(() => this.#dial(), GOING_AWAY_PAUSE * Math.random());
+      this.#disconnect(this.#current);
+      this.#current = null;
+      this.#handlers.refused(reason);
+    } else if (this.#current !== null) {
+      return; // the next connection is being opened
+    } else if (code === GOING_AWAY && connection.flowingSince) {
+      this.#timer = setTimeout(() => this.#connect(), GOING_AWAY_PAUSE_MS * Math.random());
     } else {
-      this.#dialAfter(code === FULL ? Math.max(FULL_PAUSE, this.#pause) : this.#pause);
-      this.#pause = Math.min(this.#pause * 2, LAST_PAUSE);
+      this.#connectAfter(code === FULL ? Math.max(FULL_PAUSE_MS, this.#pause) : this.#pause);
+      this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
     }
   }
 
-  // After the pause the server is asked; when it answers, it is dialled.
-  #dialAfter(pause) {
+  /**
+   * After the pause, asks for probes; connects when the server answers.
+   *
+   * @param {number} pause
+   */
+  #connectAfter(pause) {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(
       () => {
         this.#awaitsAnswer = true;
-        this.#on.ask();
+        this.#handlers.probe();
       },
       pause * (0.5 + Math.random() / 2),
     );
   }
 
-  #letGo(line) {
-    if (line === null) return;
-    line.socket.onopen = line.socket.onmessage = line.socket.onclose = null;
-    line.socket.close();
+  /** @param {Connection | null} connection */
+  #disconnect(connection) {
+    if (connection === null) return;
+    const { socket } = connection;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
   }
 }

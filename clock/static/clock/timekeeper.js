@@ -1,111 +1,148 @@
-// The timekeeper: what time it is at the ticker, and how sure that is. It puts the parts together: probes and frames feed
-// the estimate, the estimate is shown, and the state says what that is worth.
-//
-// All times are milliseconds; `now` is performance.now().
+/*
+ * The timekeeper: the ticker's time, and how certain it is. It connects the parts: probes and frames feed the estimate, the
+ * slewed clock follows the estimate, and the state says what the time is worth.
+ *
+ * All times are milliseconds; `now` is performance.now().
+ */
 
 import { Estimate } from "./estimate.js";
 import { Freshness } from "./freshness.js";
 import { Interruptions } from "./interruptions.js";
-import { PRECISION } from "./precision.js";
-import { Probes } from "./probes.js";
-import { Shown } from "./shown.js";
-import { judge } from "./state.js";
+import { PRECISION_MS, Probes } from "./probes.js";
+import { SlewedClock } from "./slewed_clock.js";
+import { stateOf } from "./state.js";
 import { Stream } from "./stream.js";
 
-// A server that does not know its bound still tells the time, from the last tick that came: what it tells is late by what
-// that tick was late, mostly less than this. Were it taken as exact, the next tick could prove it wrong.
-const UNPROVED = 10;
+/**
+ * @import { Estimated } from "./estimate.js"
+ * @import { Answer } from "./probes.js"
+ * @import { RawView } from "./raw.js"
+ * @import { State } from "./state.js"
+ * @import { Connection } from "./stream.js"
+ */
 
-// A page that was busy for so long takes in what queued before it says that nothing came. It may take some tasks: Chromium
-// hands out the first of the frames that wait, and the rest a little later.
-const BUSY = 100;
-const SETTLING = 100;
+// A server that does not know its bound still tells the time, from its last tick. That time is late by the lateness of the
+// tick, mostly less than this. If it counted as exact, the next tick could contradict it.
+const UNKNOWN_BOUND_MS = 10;
 
-// How long a step is announced.
-const ANNOUNCED = 5_000;
+// A page that was busy for this long processes the frames that queued before it says that none arrive. That may take
+// several tasks: Chromium delivers the first of the queued frames, and the rest a little later.
+const BUSY_MS = 100;
+const SETTLING_MS = 100;
 
-// The rate of a page that nobody sees.
+// The page mentions a step for this long.
+const STEP_SHOWN_MS = 5_000;
+
+// The rate of a hidden page, in frames per second.
 const HIDDEN_RATE = 1;
 
+/** @type {Set<State>} */
 const RUNNING = new Set(["live", "late", "holdover"]);
+/** @type {Set<State>} */
 const WITHOUT_FRAMES = new Set(["late", "holdover", "stopped"]);
+
+/**
+ * What the timekeeper knows at a moment. All times are milliseconds.
+ *
+ * @typedef {object} Reading
+ * @property {State} state
+ * @property {number | null} time - The ticker's time since the Unix epoch, or null if none should be shown.
+ * @property {number | null} bound - `time` is off by at most this much; null if unknown.
+ * @property {number | null} since - When the first missing frame was due; null if none is missing.
+ * @property {string} reason - The server's reason, in the state "refused".
+ * @property {boolean} stepped - The ticker's clock was set a moment ago.
+ * @property {number | null} zoneOffset - Of the server's zone; null before the first frame.
+ * @property {boolean | null | undefined} synchronised - Whether NTP or PTP disciplines the ticker's clock; null if the
+ *   server does not know, undefined before its first answer.
+ */
 
 export class Timekeeper {
   #rate;
   #watcher;
   #estimate = new Estimate();
-  #shown = new Shown();
+  #clock = new SlewedClock();
   #freshness = new Freshness();
   #interruptions;
   #probes;
   #stream;
-  #line = null; // the connection that the last frame came by
+  /** @type {Connection | null} */
+  #connection = null; // of the last frame
   #lastAt = 0; // of the last frame
-  #unproved = false; // the server does not know its bound
-  #synchronised = undefined; // whether the ticker's clock is, once the server told; null where it does not know
-  #forgot = 0; // when what was known was forgotten
-  #contradicted = false; // since then, no time was shown that the contradiction led to
+  #isBoundUnknown = false; // to the server
+  /** @type {boolean | null | undefined} */
+  #synchronised = undefined;
+  #forgotten = 0; // when the evidence was dropped
+  #isContradicted = false; // the estimate was contradicted, and no time was shown since
   #steppedUntil = -Infinity;
-  #reason = null; // a text, once the server has refused
+  /** @type {string | null} */
+  #reason = null; // why the server refused
+  /** @type {number | null} */
   #zoneOffset = null;
-  #zoneUntil = 0; // when it is to be looked at again: at the next whole second
+  #zoneUntil = 0; // the next whole second, when the offset is computed again
+  /** @type {State} */
   #state = "connecting";
   #lastRead = -Infinity;
   #isSettling = false;
 
-  // `rate` is one of the contract's, or null for its default; one that is none goes to the server, which says so. `watcher`
-  // may have frame(data, arrived, at), probe(answer) and note(text), for diagnosis: see raw.js.
-  constructor({ rate = null, watcher = null } = {}) {
+  /**
+   * @param {object} options
+   * @param {number} options.rate - In frames per second. The server refuses an invalid one.
+   * @param {number} options.defaultRate - The server's.
+   * @param {RawView | null} [options.watcher] - Receives what happens, for diagnosis.
+   */
+  constructor({ rate, defaultRate, watcher = null }) {
     this.#rate = rate;
     this.#watcher = watcher;
     this.#interruptions = new Interruptions({
-      slept: () => this.#forget("slept, or the device's clock was set"),
-      hidden: () => this.#hide(),
-      shown: () => this.#show(),
-      restored: () => this.#restore(),
+      slept: () => this.#restartEvidence("suspended, or the device's clock was set"),
+      hidden: () => this.#onHidden(),
+      shown: () => this.#onShown(),
+      restored: () => this.#onRestored(),
     });
-    this.#probes = new Probes(new URL("/clock/now", location.href).href, (answer) => this.#takeProbe(answer));
+    this.#probes = new Probes(new URL("/clock/now", location.href).href, (answer) => this.#onAnswer(answer));
     const address = new URL("/ws/clock/", location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    this.#stream = new Stream(address, rate, {
-      frame: (data, line, now) => this.#takeFrame(data, line, now),
-      refused: (reason) => (this.#reason = reason),
-      note: (text) => this.#watcher?.note(text),
-      ask: () => this.#probes.ask(),
+    const rates = { rate, defaultRate };
+    this.#stream = new Stream(address, rates, {
+      frame: (data, connection, now) => this.#onFrame(data, connection, now),
+      refused: (reason) => {
+        this.#reason = reason;
+      },
+      note: (message) => this.#watcher?.note(message),
+      probe: () => this.#probes.send(),
     });
   }
 
   start() {
-    this.#forgot = performance.now();
+    this.#forgotten = performance.now();
     this.#interruptions.watch();
     this.#stream.open();
     this.#probes.burst();
-    addEventListener("online", () => this.#probes.ask());
+    addEventListener("online", () => this.#probes.send());
   }
 
-  // Returns what is to be shown at `now`:
-  //
-  // state: see state.js. time: since the Unix epoch as the ticker has it, or null where none is to be shown. bound: by how
-  // much it may be off, or null where that is not known. since: when the next frame was due, of those that are missing,
-  // else null. reason: the server's, for refused. stepped: whether the ticker's clock was set just now. zoneOffset: of the
-  // server's zone, or null before the first frame. synchronised: whether the ticker's clock is, or null where the server
-  // does not know; undefined before it was asked.
+  /**
+   * Returns what to show at `now`.
+   *
+   * @param {number} now
+   * @returns {Reading}
+   */
   read(now) {
     this.#interruptions.check(now);
-    const told = this.#estimate.read(now);
-    const shown = told && this.#shown.follow(now, told);
+    const estimated = this.#estimate.read(now);
+    const shown = estimated && this.#clock.follow(now, estimated);
     if (shown) {
-      if (shown.stepped && this.#contradicted) this.#steppedUntil = now + ANNOUNCED;
-      this.#contradicted = false;
+      if (shown.stepped && this.#isContradicted) this.#steppedUntil = now + STEP_SHOWN_MS;
+      this.#isContradicted = false;
     }
-    if (now - this.#lastRead > BUSY) this.#settle();
-    if (!this.#isSettling || shown === null) this.#judge(now, told, shown);
+    if (now - this.#lastRead > BUSY_MS) this.#settle();
+    if (!this.#isSettling || shown === null) this.#updateState(now, estimated, shown?.bound ?? null);
     this.#lastRead = now;
-    const running = shown !== null && RUNNING.has(this.#state);
+    const isRunning = shown !== null && RUNNING.has(this.#state);
     return {
       state: this.#state,
-      time: running ? shown.time : null,
-      bound: running && !this.#unproved ? shown.bound : null,
+      time: isRunning ? shown.time : null,
+      bound: isRunning && !this.#isBoundUnknown ? shown.bound : null,
       since: this.#since(),
       reason: this.#reason ?? "",
       stepped: now < this.#steppedUntil,
@@ -114,110 +151,120 @@ export class Timekeeper {
     };
   }
 
-  // Milliseconds from frame to frame.
+  /** Milliseconds between two frames. */
   get #period() {
-    return 1_000 / (this.#stream.rate || Number(this.#rate) || 100);
+    return 1_000 / (this.#stream.rate || this.#rate);
   }
 
-  // Where frames were missing before the page was busy, there is nothing to wait for.
+  /** Keeps the state until queued frames are processed. If frames were missing before, there is nothing to wait for. */
   #settle() {
     if (this.#isSettling || this.#state !== "live") return;
     this.#isSettling = true;
     setTimeout(() => {
       this.#isSettling = false;
       const now = performance.now();
-      const told = this.#estimate.read(now);
-      this.#judge(now, told, told && this.#shown.follow(now, told));
-    }, SETTLING);
+      const estimated = this.#estimate.read(now);
+      this.#updateState(now, estimated, estimated && this.#clock.follow(now, estimated).bound);
+    }, SETTLING_MS);
   }
 
-  #judge(now, told, shown) {
-    this.#state = judge({
+  /**
+   * @param {number} now
+   * @param {Estimated | null} estimated
+   * @param {number | null} bound
+   */
+  #updateState(now, estimated, bound) {
+    this.#state = stateOf({
       refused: this.#reason !== null,
-      bound: shown && shown.bound,
-      age: told && this.#freshness.age(now, told.offset),
+      bound,
+      age: estimated && this.#freshness.age(now, estimated.offset),
       period: this.#period,
-      waited: now - this.#forgot,
+      waited: now - this.#forgotten,
     });
   }
 
   #since() {
     if (!WITHOUT_FRAMES.has(this.#state)) return null;
-    const newest = this.#freshness.newest;
+    const { newest } = this.#freshness;
     return newest && newest + this.#period;
   }
 
-  #takeFrame(data, line, now) {
-    const arrived = now + PRECISION;
+  /**
+   * @param {string} data
+   * @param {Connection} connection
+   * @param {number} now
+   */
+  #onFrame(data, connection, now) {
+    const arrived = now + PRECISION_MS;
     const { message, at } = JSON.parse(data);
     if (!Number.isFinite(at)) return;
     this.#watcher?.frame(data, arrived, at);
     this.#interruptions.check(now);
-    // On one connection `at` rises, unless the ticker's clock was set. On another it may lag a little.
-    const setBack = line === this.#line && at <= this.#lastAt;
+    // On one connection `at` rises, unless the ticker's clock was set. A new connection may lag a little.
+    const setBack = connection === this.#connection && at <= this.#lastAt;
     if (setBack) this.#estimate.forget();
     if (!this.#estimate.frame(arrived, at) || setBack) {
       this.#freshness.forget();
-      this.#step();
+      this.#onContradiction();
     }
     if (at >= this.#zoneUntil || at < this.#zoneUntil - 1_000) {
       this.#zoneOffset = Date.parse(`${message.slice(0, 10)}T${message.slice(11)}0Z`) - at;
       this.#zoneUntil = Math.ceil((at + 1) / 1_000) * 1_000;
     }
     this.#freshness.frame(arrived, at);
-    this.#line = line;
+    this.#connection = connection;
     this.#lastAt = at;
   }
 
-  #takeProbe(answer) {
+  /** @param {Answer} answer */
+  #onAnswer(answer) {
     this.#interruptions.check(performance.now());
     this.#watcher?.probe(answer);
     this.#stream.answered();
     const { sent, received, at, bound, synchronised } = answer;
     this.#synchronised = synchronised;
-    if (sent + PRECISION < this.#forgot) return; // asked by a clock that may have stood still since
-    const unproved = bound === null;
-    if (this.#unproved && !unproved) this.#forgetQuietly();
-    if (!this.#unproved && unproved) this.#probes.burst(); // a ticker that has just begun will know it soon
-    this.#unproved = unproved;
-    if (!this.#estimate.probe(sent, received, at, bound ?? UNPROVED)) this.#step();
+    if (sent + PRECISION_MS < this.#forgotten) return; // this page's clock may have stood still since
+    const isBoundUnknown = bound === null;
+    if (this.#isBoundUnknown && !isBoundUnknown) this.#forget();
+    if (!this.#isBoundUnknown && isBoundUnknown) this.#probes.burst(); // a ticker that just started will know it soon
+    this.#isBoundUnknown = isBoundUnknown;
+    if (!this.#estimate.probe(sent, received, at, bound ?? UNKNOWN_BOUND_MS)) this.#onContradiction();
   }
 
-  // What came contradicts what was known: the ticker's clock was set, or another ticker's is in its place. The estimate
-  // has forgotten all but what came.
-  #step() {
+  /** The ticker's clock was set, or another ticker took over. The estimate has dropped all older evidence. */
+  #onContradiction() {
     this.#watcher?.note("contradiction");
-    this.#shown.mayStep();
-    this.#contradicted = true;
-    this.#forgot = performance.now();
+    this.#clock.allowStep();
+    this.#isContradicted = true;
+    this.#forgotten = performance.now();
     this.#probes.burst();
   }
 
-  #forget(why) {
+  /** @param {string} why */
+  #restartEvidence(why) {
     this.#watcher?.note(why);
-    this.#forgetQuietly();
+    this.#forget();
     this.#freshness.forgetTransit();
-    this.#forgot = performance.now();
+    this.#forgotten = performance.now();
     this.#probes.restart();
   }
 
-  #forgetQuietly() {
+  #forget() {
     this.#estimate.forget();
-    this.#shown.mayStep();
+    this.#clock.allowStep();
   }
 
-  #hide() {
-    const rate = Number(this.#rate ?? 100);
-    if (rate > HIDDEN_RATE) this.#stream.changeRate(HIDDEN_RATE);
+  #onHidden() {
+    if (this.#rate > HIDDEN_RATE) this.#stream.changeRate(HIDDEN_RATE);
   }
 
-  #show() {
-    this.#forget("shown again");
+  #onShown() {
+    this.#restartEvidence("shown again");
     this.#stream.changeRate(this.#rate);
   }
 
-  #restore() {
-    this.#forget("restored");
+  #onRestored() {
+    this.#restartEvidence("restored");
     this.#stream.restart();
   }
 }

@@ -1,104 +1,187 @@
-// Zones: what clocks and calendars show somewhere at an instant. All times are milliseconds since the Unix epoch.
+/*
+ * Time zones: local time, dates and offsets, as text. All times are milliseconds since the Unix epoch.
+ */
 
-import { attempt, report } from "./optional.js";
-import { say } from "./words.js";
+import { attempt, report } from "./failures.js";
+import { text } from "./page.js";
 
-const FIELDS = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" };
+/** @type {Intl.DateTimeFormatOptions} */
+const FIELDS = {
+  year: "numeric",
+  month: "2-digit",
+  day: "2-digit",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+};
 
-// Seconds for which the server must have told another offset than the browser's own database has, before it is believed.
-// A frame that is a little late at the start of summer time does not make it so.
-const BELIEVED_AFTER = 5;
+// The server's offset replaces that of the browser's database after this many seconds of disagreement. So a frame that is
+// a little late at the start of summer time changes nothing.
+const SERVER_WINS_AFTER_S = 5;
 
 export class Zone {
+  /** @type {Intl.DateTimeFormat | null} */
   #format = null;
-  #contradicted = 0;
+  #disagreed_s = 0;
 
-  // `told`: whether it is the server's own zone, whose offset the server tells; it may be one that the browser lacks.
-  constructor(name, { told = false } = {}) {
+  /**
+   * @param {string} name
+   * @param {{ isServers?: boolean }} [options] - `isServers`: it is the server's own zone. Frames tell its offset, so the
+   *   browser need not know it.
+   */
+  constructor(name, { isServers = false } = {}) {
     this.name = name;
-    this.told = told;
+    this.isServers = isServers;
+    /** @type {Intl.DateTimeFormatOptions} */
     const zone = { timeZone: name, calendar: "gregory", numberingSystem: "latn", hourCycle: "h23" };
     this.#format = this.#attempt(() => new Intl.DateTimeFormat("en-US", { ...FIELDS, ...zone }));
   }
 
-  // Returns the zone's offset at `time`, to be added to it; asked once a second. `told` is what the server told last, or null.
-  // Null: the browser fails at it, and nobody else tells it.
-  offset(time, told = null) {
-    const own = this.#format && this.#attempt(() => this.#ownOffset(time));
-    if (!this.told) return own;
-    if (told === null) return own ?? 0;
-    this.#contradicted = own === told ? 0 : this.#contradicted + 1;
-    return own === null || this.#contradicted > BELIEVED_AFTER ? told : own;
+  /**
+   * Returns the zone's offset, to be added to `time`; or null if it is unknown. Call it once per second.
+   *
+   * @param {number} time
+   * @param {number | null} [serverOffset] - The offset of the server's zone, as the last frame told it.
+   */
+  offset(time, serverOffset = null) {
+    const format = this.#format;
+    const own = format && this.#attempt(() => offsetOf(format, time));
+    if (!this.isServers) return own;
+    if (serverOffset === null) return own ?? 0;
+    this.#disagreed_s = own === serverOffset ? 0 : this.#disagreed_s + 1;
+    return own === null || this.#disagreed_s > SERVER_WINS_AFTER_S ? serverOffset : own;
   }
 
-  // What the server tells need not be reported.
-  #attempt(act) {
+  /**
+   * Returns null if `action` throws. A failure in the server's zone does no harm and is not reported.
+   *
+   * @template T
+   * @param {() => T} action
+   */
+  #attempt(action) {
     try {
-      return act();
+      return action();
     } catch (error) {
-      if (!this.told) report(say("tz"), error);
+      if (!this.isServers) report(text("tz"), error);
       return null;
     }
   }
+}
 
-  #ownOffset(time) {
-    const second = Math.floor(time / 1000) * 1000;
-    const parts = Object.fromEntries(this.#format.formatToParts(second).map(({ type, value }) => [type, Number(value)]));
-    return Date.UTC(parts.year, parts.month - 1, parts.day, parts.hour, parts.minute, parts.second) - second;
+/**
+ * Returns the offset of a format's zone.
+ *
+ * @param {Intl.DateTimeFormat} format - One with FIELDS.
+ * @param {number} time
+ */
+function offsetOf(format, time) {
+  const second = Math.floor(time / 1000) * 1000;
+  const parts = Object.fromEntries(format.formatToParts(second).map(({ type, value }) => [type, Number(value)]));
+  return Date.UTC(parts.year, parts.month - 1, parts.day, parts.hour, parts.minute, parts.second) - second;
+}
+
+/**
+ * Returns the name of a time zone as the browser spells it, or null if the browser does not know the zone.
+ *
+ * @param {string} name
+ */
+export function knownZone(name) {
+  if (!/^[A-Za-z][A-Za-z0-9_+/-]*$/.test(name)) return null;
+  try {
+    const { timeZone } = new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions();
+    // Some browsers replace a new name by an old one. The page shows the name from the address, in the usual case.
+    return timeZone.toLowerCase() === name.toLowerCase() ? timeZone : name;
+  } catch {
+    return null;
   }
 }
 
-// Returns "UTC+05:30", and for UTC itself nothing.
-export function offsetText(name, milliseconds) {
+/**
+ * Returns an offset such as "UTC+05:30"; for UTC itself, "".
+ *
+ * @param {string} name
+ * @param {number} offset
+ */
+export function offsetText(name, offset) {
   if (/^(Etc\/)?UTC$/.test(name)) return "";
-  const minutes = Math.round(Math.abs(milliseconds) / 60_000);
-  return `UTC${milliseconds < 0 ? "−" : "+"}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
+  const minutes = Math.round(Math.abs(offset) / 60_000);
+  return `UTC${offset < 0 ? "−" : "+"}${twoDigits(Math.floor(minutes / 60))}:${twoDigits(minutes % 60)}`;
 }
 
-// Returns the time of day of `local`, a time with its zone's offset added. In the count to twelve, a figure space keeps the
-// place of the missing figure.
+/**
+ * Returns the time of day. With 12 hours, a figure space replaces a missing first digit, so the width stays the same.
+ *
+ * @param {number} local - A time plus its zone's offset.
+ * @param {{ hours?: number, seconds?: boolean }} [options]
+ */
 export function timeOfDay(local, { hours = 24, seconds = true } = {}) {
   const day = ((Math.floor(local / 1000) % 86_400) + 86_400) % 86_400;
   const hour = Math.floor(day / 3600);
-  const shown = hours === 12 ? String(hour % 12 || 12).padStart(2, "\u2007") : two(hour);
-  const rest = Math.floor(day / 60) % 60;
-  return `${shown}:${two(rest)}${seconds ? `:${two(day % 60)}` : ""}`;
+  const shown = hours === 12 ? String(hour % 12 || 12).padStart(2, "\u2007") : twoDigits(hour);
+  const minute = Math.floor(day / 60) % 60;
+  return `${shown}:${twoDigits(minute)}${seconds ? `:${twoDigits(day % 60)}` : ""}`;
 }
 
-// Returns the language for dates: the one that the address asks for, else the browser's; or that of the page, where
-// Intl does not take it. In some browsers it is "C", as in POSIX.
-export function languageOf(asked) {
+/**
+ * Returns the language for dates: the one in the address, else the browser's; or the page's, if Intl rejects it. Some
+ * browsers report "C", as in POSIX.
+ *
+ * @param {string} option
+ */
+export function languageOf(option) {
   const own = document.documentElement.lang;
   try {
-    const language = asked || navigator.language;
+    const language = option || navigator.language;
     return Intl.DateTimeFormat.supportedLocalesOf(language).length ? language : own;
   } catch {
     return own;
   }
 }
 
-// Returns the date of `local` in the reader's own way; or as 2026-11-22, where the browser fails at that.
+/**
+ * Returns the date in the language's format; or as 2026-11-22, if the browser fails.
+ *
+ * @param {number} local
+ * @param {string} language
+ */
 export function dateText(local, language) {
-  return attempt(say("date"), () => dates(language).format(local), new Date(local).toJSON()?.slice(0, 10) ?? "");
+  const fallback = new Date(local).toJSON()?.slice(0, 10) ?? "";
+  return attempt(text("date"), () => dateFormat(language).format(local), fallback);
 }
 
-// Returns what is said for the half of the day, such as "PM".
-export function halfOfDay(local, language) {
-  const half = () => halves(language).formatToParts(local).find(({ type }) => type === "dayPeriod").value;
-  return attempt(say("h"), half, new Date(local).getUTCHours() < 12 ? "AM" : "PM");
+/**
+ * Returns the half of the day, such as "PM".
+ *
+ * @param {number} local
+ * @param {string} language
+ */
+export function dayPeriod(local, language) {
+  const inLanguage = () => {
+    const parts = hourFormat(language).formatToParts(local);
+    return /** @type {Intl.DateTimeFormatPart} */ (parts.find(({ type }) => type === "dayPeriod")).value;
+  };
+  return attempt(text("h"), inLanguage, new Date(local).getUTCHours() < 12 ? "AM" : "PM");
 }
 
-const dates = cached((language) => {
-  const fields = { weekday: "long", day: "numeric", month: "long", year: "numeric", timeZone: "UTC" };
-  return new Intl.DateTimeFormat(language, fields);
-});
-const halves = cached((language) => new Intl.DateTimeFormat(language, { hour: "numeric", hourCycle: "h12", timeZone: "UTC" }));
+const dateFormat = cached({ weekday: "long", day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
+const hourFormat = cached({ hour: "numeric", hourCycle: "h12", timeZone: "UTC" });
 
-function cached(make) {
-  const made = new Map();
-  return (key) => made.get(key) ?? made.set(key, make(key)).get(key);
+/**
+ * Returns a function that makes a format once per language.
+ *
+ * @param {Intl.DateTimeFormatOptions} fields
+ */
+function cached(fields) {
+  /** @type {Map<string, Intl.DateTimeFormat>} */
+  const formats = new Map();
+  return (/** @type {string} */ language) => {
+    const format = formats.get(language) ?? new Intl.DateTimeFormat(language, fields);
+    formats.set(language, format);
+    return format;
+  };
 }
 
-function two(number) {
+/** @param {number} number */
+function twoDigits(number) {
   return String(number).padStart(2, "0");
 }

@@ -1,0 +1,173 @@
+"""How the page loads: what it weighs, its updates, and two versions at once, as during a rolling upgrade."""
+
+import gzip
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from playwright.sync_api import Page, Request, Route
+
+from testbed.other_version import copy_tree, from_tree
+from testbed.processes import Broker, Ticker, Worker
+from testbed.proxies.rotation import Rotation
+from tests.page.support.fake_timekeeper import open_page
+
+LIVE = "#clock[data-state=live]"
+MAXIMUM_WEIGHT_BYTES = 30_000
+
+
+def test_the_page_weighs_less_than_30_kb(separate_page: Page, worker: Worker) -> None:
+    """All its files as transferred, with the headers of each, in every language. Languages differ in the HTML only."""
+    weights: dict[str, int] = {}
+
+    def add(request: Request) -> None:
+        sizes = request.sizes()
+        weights[request.url] = sizes["responseBodySize"] + sizes["responseHeadersSize"]
+
+    separate_page.on("requestfinished", add)
+    separate_page.goto(f"http://{worker.host}/clock/?lang=en")
+    separate_page.wait_for_selector(LIVE)
+    weight = sum(size for url, size in weights.items() if not url.endswith("/now"))
+    assert len(weights) > 10
+    html = {
+        code: len(gzip.compress(worker.get(f"/clock/?lang={code}")[1].encode(), mtime=0))
+        for code, _ in settings.LANGUAGES
+    }
+    heaviest = max(html, key=lambda code: html[code])
+    print(f"{len(weights)} files, {weight} bytes in English, {weight + html[heaviest] - html['en']} in {heaviest}")
+    assert weight + html[heaviest] - html["en"] < MAXIMUM_WEIGHT_BYTES
+
+
+def test_an_open_page_loads_a_new_version(separate_page: Page, worker: Worker) -> None:
+    """But not while the version is the same, or the server does not answer for the page."""
+    page = separate_page
+    page.clock.install()
+    loads: list[str] = []
+    page.on("framenavigated", lambda frame: loads.append(frame.url))
+    version, status = "", 200
+
+    def answer_now(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(
+            response=answer, headers={**answer.headers, "clock-version": version or answer.headers["clock-version"]}
+        )
+
+    page.route("**/clock/now", answer_now)
+    page.route(
+        "**/clock/",
+        lambda route: route.fulfill(status=status) if route.request.method == "HEAD" else route.continue_(),
+    )
+    open_page(page, worker)
+
+    def wait_minutes(minutes: int) -> None:
+        for _ in range(minutes):
+            page.clock.fast_forward(60_000)  # if a minute passed gradually, a pending request would time out
+            page.wait_for_timeout(100)
+
+    wait_minutes(11)
+    assert len(loads) == 1
+    version, status = "another", 503
+    wait_minutes(11)
+    assert len(loads) == 1
+    status = 200
+    for _ in range(12):
+        if len(loads) < 2:
+            wait_minutes(1)
+    assert len(loads) == 2
+
+
+@pytest.fixture(scope="module")
+def new(broker: Broker, ticker: Ticker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """A worker of another version, whose modules do not fit those of this one: all classes have other names."""
+    assert ticker.running
+    tree = copy_tree(tmp_path_factory.mktemp("new") / "tree")
+    scripts = {script: script.read_text() for script in (tree / "clock/static/clock").glob("*.js")}
+    classes = re.findall(r"export class (\w+)", "".join(scripts.values()))
+    assert len(classes) > 5
+    for script, source in scripts.items():
+        script.write_text(re.sub(rf"\b({'|'.join(classes)})\b", r"New\1", source))
+    with from_tree(Worker(broker.url, tree, CLOCK_TIME_ZONE="Asia/Kathmandu"), tree) as worker:
+        worker.wait_for_ticks()
+        yield worker
+        assert "Traceback" not in worker.output()
+
+
+def test_another_version_has_other_hashes(worker: Worker, new: Worker) -> None:
+    """So the following tests do mix two versions."""
+    pages = [one.get("/clock/")[1] for one in (worker, new)]
+    scripts = [re.findall(r"/static/clock/clock\.[0-9a-f]{12}\.js", page) for page in pages]
+    assert [len(found) for found in scripts] == [1, 1]
+    assert scripts[0] != scripts[1]
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_a_page_works_with_the_files_of_another_version(
+    separate_page: Page, directory: Path, worker: Worker, new: Worker, *, is_reversed: bool
+) -> None:
+    """A new page with the files of an old worker, and an old page with those of a new one: live at once."""
+    pages, files = (new, worker) if is_reversed else (worker, new)
+    with Rotation(directory, [pages], [files]) as balancer:
+        separate_page.goto(f"http://{balancer.host}/clock/")
+        separate_page.wait_for_selector(LIVE)
+        assert balancer.requested.count("/clock/") == 1
+
+
+def test_a_page_with_files_of_both_versions_reloads_until_they_fit(
+    page: Page, directory: Path, worker: Worker, new: Worker
+) -> None:
+    """Modules that do not fit together do not start."""
+    other = page.context.new_page()  # not the one that must raise nothing
+    errors: list[str] = []
+    other.on("pageerror", lambda error: errors.append(str(error)))
+    with Rotation(directory, [worker], [worker, new, worker]) as balancer:
+        other.goto(f"http://{balancer.host}/clock/")
+        other.wait_for_selector(LIVE, timeout=60_000)
+    other.close()
+    assert errors, "the versions were never mixed"
+    assert all("does not provide an export" in error for error in errors)
+
+
+@pytest.mark.parametrize("script", ["zones", pytest.param("clock", marks=pytest.mark.soak)])
+def test_a_page_reloads_if_a_file_fails_to_load(separate_page: Page, worker: Worker, script: str) -> None:
+    """Its worker stopped meanwhile. The page waits until the server answers."""
+    page = separate_page
+    lost: list[str] = []
+
+    def lose(route: Route) -> None:
+        lost.append(route.request.url)
+        if len(lost) == 1:
+            page.route("**/clock/", lambda page_route: page_route.abort(), times=2)
+        if len(lost) < 3:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route(f"**/{script}.*.js", lose)
+    page.goto(f"http://{worker.host}/clock/")
+    page.wait_for_selector(LIVE)
+    assert len(lost) == 3
+
+
+def test_an_open_page_can_import_a_module_of_the_new_version(page: Page, worker: Worker, new: Worker) -> None:
+    """The module of `?raw` is loaded late. A worker of another version answers with the file that it has."""
+    old = re.search(r"raw\.[0-9a-f]{12}\.js", worker.get("/static/clock/clock.js")[1])
+    assert old
+    page.goto(f"http://{new.host}/clock/")
+    page.wait_for_selector(LIVE)
+    assert page.evaluate(f"async () => Object.keys(await import('/static/clock/{old[0]}'))") == ["NewRawView"]
+
+
+def test_a_second_visit_requests_the_page_only(separate_page: Page, directory: Path, worker: Worker) -> None:
+    """All files are in the browser's cache."""
+    with Rotation(directory, [worker], [worker]) as balancer:
+        separate_page.goto(f"http://{balancer.host}/clock/")
+        separate_page.wait_for_selector(LIVE)
+        first = balancer.requested
+        assert sum(path.startswith("/static/") for path in first) > 20
+        page = separate_page.context.new_page()
+        separate_page.goto("about:blank")
+        page.goto(f"http://{balancer.host}/clock/")
+        page.wait_for_selector(LIVE)
+        assert {*balancer.requested[len(first) :]} == {"/clock/", "/clock/now", "/ws/clock/"}
