@@ -4,6 +4,7 @@ import asyncio
 import re
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -104,9 +105,9 @@ def worker(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[Worker]:
         assert "Traceback" not in worker.output()
 
 
-@pytest.fixture(scope="module")  # not longer: Playwright's event loop blocks others in this thread
-def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
+@contextmanager
+def run_browser() -> Iterator[Browser]:
+    """Run a headless Chromium. Meanwhile Playwright's event loop blocks others in this thread."""
     path = find_chromium()
     assert path, ADVICE
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
@@ -114,6 +115,13 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", *quiet])
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    with run_browser() as chromium:
+        yield chromium
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 from testbed.processes import ROOT, Worker
+from tests.conftest import run_browser
 from tests.page.support.fake_timekeeper import open_page, use_options
 
 # Chromium itself logs a connection or a request that failed. A page cannot prevent that.
@@ -24,6 +25,13 @@ def silent(page: Page) -> Iterator[Page]:
     page.on("pageerror", lambda error: noise.append(str(error)))
     yield page
     assert [line for line in noise if not CHROMIUMS_OWN.search(line)] == []
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium for all tests of this folder: none of them needs an event loop of its own."""
+    with run_browser() as chromium:
+        yield chromium
 
 
 @pytest.fixture(scope="module")

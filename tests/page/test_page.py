@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
-from testbed.processes import Broker, Ticker, Worker
+from testbed.processes import Broker, Program, Ticker, Worker
 from tests.page.support.fake_timekeeper import open_page, reading
 from tests.page.support.random_queries import random_queries
 from ticker.host_clock import ask_kernel
@@ -93,8 +93,15 @@ def test_it_asks_for_a_valid_rate(page: Page, worker: Worker, query: str, asked:
     assert urls == [f"ws://{worker.host}/ws/clock/{asked}"]
 
 
-def test_it_recovers_when_any_process_is_killed(page: Page, directory: Path) -> None:
-    """Ticker, broker and worker in turn: the page says that it is free-running, and is live again after a restart.
+@pytest.mark.parametrize(
+    "killed",
+    [
+        pytest.param(("worker",), id="worker"),
+        pytest.param(("ticker", "broker", "worker"), id="each", marks=pytest.mark.soak),
+    ],
+)
+def test_it_recovers_when_a_process_is_killed(page: Page, directory: Path, killed: tuple[str, ...]) -> None:
+    """One after the other: the page says that it is free-running, and is live again after a restart.
 
     This clock is in UTC, whose offset the page does not show.
     """
@@ -102,7 +109,8 @@ def test_it_recovers_when_any_process_is_killed(page: Page, directory: Path) -> 
         page.goto(f"http://{worker.host}/clock/")
         wait_for_state(page, "live")
         assert page.inner_text(".zone").strip() == "UTC"
-        for process in (ticker, broker, worker):
+        processes: dict[str, Program] = {"ticker": ticker, "broker": broker, "worker": worker}
+        for process in map(processes.__getitem__, killed):
             process.kill()
             wait_for_state(page, "holdover", 3)
             assert re.fullmatch(r"no signal since \d\d:\d\d:\d\d: free-running", page.inner_text("#state-text"))

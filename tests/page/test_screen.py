@@ -176,7 +176,7 @@ def test_any_sequence_of_events_ends_as_requested(settings: Page) -> None:
     """Random steps of the user, the page and the browser; and there are never two locks."""
     draw = random.Random(12)
     choices = ["on", "off", "hide", "show", "grant", "refuse", "wait"]
-    rounds = [[draw.choice(choices) for _ in range(draw.randrange(1, 12))] for _ in range(100)]
+    rounds = [[draw.choice(choices) for _ in range(draw.randrange(1, 12))] for _ in range(40)]
     for steps, (locks, wanted, text, two) in zip(rounds, settings.evaluate(ROUNDS, rounds), strict=True):
         assert (locks, text, two) == (wanted, ON if wanted else OFF, False), steps
 

@@ -141,6 +141,7 @@ def test_a_redis_that_evicts_keys(kind: str, directory: Path) -> None:
             assert standby.running
 
 
+@pytest.mark.soak
 @SERVERS
 def test_a_redis_that_retains_nothing(kind: str, directory: Path) -> None:
     """With allkeys-lru and too little memory for any key: of two tickers that start together, one publishes.

@@ -64,7 +64,8 @@ def watched(directory: Path) -> Iterator[Watched]:
         yield Watched(directory, stack)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_ticks_flow_within_5_s_of_a_failover(watched: Watched, directory: Path, how: signal.Signals) -> None:
     """When the master dies, or hangs with its connections open, viewers keep their sockets, and `at` goes on rising."""
     settings = watched.settings
