@@ -8,7 +8,7 @@ PORT ?= 8001
 BIND ?= 127.0.0.1
 SECONDS ?= 60
 MINUTES ?= 20
-PROCESSES ?= 2
+PROCESSES ?= 3
 run := .venv/bin/python
 
 .PHONY: help bench bench-full up test soak check audit format faults endurance punctuality compose-test translations \
@@ -33,7 +33,7 @@ up: .venv/.ready  ## Run a broker, a ticker and a worker until Ctrl-C (PORT=8001
 tools-%: .venv/.ready
 	@$(run) -m testbed.tools $*
 
-test: tools-test  ## Run the tests, in PROCESSES=2 processes (3 minutes; TESTS=path for some of them; INSTALL=no)
+test: tools-test  ## Run the tests, in PROCESSES=3 processes, which mostly wait (3 minutes; TESTS=path for some of them; INSTALL=no)
 	$(run) -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -p tests.scheduling $(TESTS)
 
 soak: tools-soak  ## Run the tests that need a minute of real time each (6 minutes)
