@@ -20,7 +20,7 @@ from bench.report.tables import as_markdown, as_text, between_markers
 from testbed.processes import ROOT
 
 HEADINGS: Final = ("fault", "target", "measured", "")
-README_HEADINGS: Final = ("fault", "result")
+README_HEADINGS: Final = ("fault", "target", "measured")
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Row:
 
     def readme_cells(self) -> list[str]:
         """Return the cells of the row in the README."""
-        return [self.fault, "; ".join(self.measured) if self.verdict == "pass" else self.verdict]
+        return [self.fault, self.target, "; ".join(self.measured) if self.verdict == "pass" else self.verdict]
 
 
 class Table:
