@@ -145,7 +145,7 @@ def test_a_page_can_use_random_queries_one_after_the_other(clock: Page, count: i
     """Each shows a clock, or a message; the fixture checks that nothing raises or logs."""
     seen: list[tuple[str, bool, int]] = clock.evaluate(USE, random_queries(7, count))
     assert [query for query, shows_time, problems in seen if not shows_time and not problems] == []
-    assert 0.2 * count < sum(problems > 0 for *_, problems in seen)
+    assert 0.2 * count < sum(problems > 0 for *_, problems in seen) < 1_000
     assert sum(shows_time for _, shows_time, _ in seen) > 0.9 * count
 
 

@@ -136,7 +136,7 @@ def test_it_reconnects_if_an_open_connection_is_silent(page: Page, directory: Pa
         wait_for_state(page, "live")
 
 
-@pytest.mark.parametrize("count", [4, pytest.param(25, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [4, pytest.param(100, marks=pytest.mark.soak)])
 def test_it_is_live_with_random_queries(page: Page, worker: Worker, count: int) -> None:
     """Each page shows a clock and its messages; the fixture checks that nothing raises or logs."""
     for query in random_queries(6, count):
