@@ -62,9 +62,16 @@ def separate_page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def loaded_page(context: BrowserContext, worker: Worker) -> Iterator[Page]:
+def init_script() -> str:
+    """What runs before the scripts of `loaded_page`. A module can replace it."""
+    return ""
+
+
+@pytest.fixture(scope="module")
+def loaded_page(context: BrowserContext, worker: Worker, init_script: str) -> Iterator[Page]:
     """The page with a fake timekeeper, loaded once per module."""
     page = context.new_page()
+    page.add_init_script(init_script)
     with silent(page):
         open_page(page, worker)
         yield page

@@ -1,13 +1,11 @@
 """Whether the screen stays on: a real browser, with a wake lock that the test grants or refuses."""
 
 import random
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from testbed.processes import Worker
-from tests.page.conftest import silent
 from tests.page.support.fake_timekeeper import open_page, use_options
 
 OFF, ON = "The screen may turn off.", "The screen stays on."
@@ -72,14 +70,9 @@ ROUNDS = """async (rounds) => {
 
 
 @pytest.fixture(scope="module")
-def loaded_page(context: BrowserContext, worker: Worker) -> Iterator[Page]:
-    """The page with a wake lock of the test's own, loaded once."""
-    page = context.new_page()
-    page.add_init_script(WAKE_LOCK)
-    with silent(page):
-        open_page(page, worker)
-        yield page
-    page.close()
+def init_script() -> str:
+    """Gives the loaded page a wake lock of the test's own."""
+    return WAKE_LOCK
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ function paint() {
     if (reading.state === "live" && state !== "") updates.checkSoon();
     state = reading.state;
   }
-  display.paint(reading);
+  display.paint(now, reading);
   if (rawView) attempt("raw", () => rawView.paint(now, reading), undefined);
 }
 

@@ -89,9 +89,10 @@ export class Display {
   /**
    * Shows a reading. Call it once per animation frame.
    *
+   * @param {number} now - performance.now()
    * @param {Reading} reading
    */
-  paint(reading) {
+  paint(now, reading) {
     const { state, since, reason, stepped, synchronised } = reading;
     const shown = this.#shown;
     if (state !== shown.state || since !== shown.since || reason !== shown.reason || stepped !== shown.stepped) {
@@ -104,7 +105,7 @@ export class Display {
     const time = reading.time === null ? null : reading.time + this.#options.offset;
     let isNewSecond = false;
     for (const readout of this.#readouts) isNewSecond = readout.paint(time, reading.zoneOffset) || isNewSecond;
-    if (!isNewSecond) this.#updateBound(reading); // each costs a layout, so not in one animation frame
+    if (!isNewSecond) this.#updateBound(now, reading); // each costs a layout, so not in one animation frame
   }
 
   /** Announces the time to screen readers. */
@@ -144,9 +145,11 @@ export class Display {
     setTimeout(() => setText(this.#announcer, message), ANNOUNCE_PAUSE_MS);
   }
 
-  /** @param {Reading} reading */
-  #updateBound({ state, time, bound }) {
-    const now = performance.now();
+  /**
+   * @param {number} now
+   * @param {Reading} reading
+   */
+  #updateBound(now, { state, time, bound }) {
     const known = time === null ? null : bound;
     if (now - this.#boundUpdated < BOUND_INTERVAL_MS && (known === null) === (this.#shownBound === null)) return;
     this.#boundUpdated = now;

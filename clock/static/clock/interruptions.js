@@ -38,7 +38,7 @@ export class Interruptions {
   }
 
   /**
-   * Detects a suspend. Cheap: call it before each use of `now`.
+   * Detects a suspend since the last check. Returns whether there was one.
    *
    * @param {number} now - performance.now()
    */
@@ -47,6 +47,7 @@ export class Interruptions {
     const slept = difference - this.#difference > MAXIMUM_GAIN_MS;
     this.#difference = difference;
     if (slept) this.#handlers.slept();
+    return slept;
   }
 
   #onVisibility() {

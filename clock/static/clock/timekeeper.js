@@ -9,6 +9,7 @@ import { Estimate } from "./estimate.js";
 import { Freshness } from "./freshness.js";
 import { Interruptions } from "./interruptions.js";
 import { PRECISION_MS, Probes } from "./probes.js";
+import { ServerOffset } from "./server_offset.js";
 import { SlewedClock } from "./slewed_clock.js";
 import { stateOf } from "./state.js";
 import { Stream } from "./stream.js";
@@ -76,9 +77,7 @@ export class Timekeeper {
   #steppedUntil = -Infinity;
   /** @type {string | null} */
   #reason = null; // why the server refused
-  /** @type {number | null} */
-  #zoneOffset = null;
-  #zoneUntil = 0; // the next whole second, when the offset is computed again
+  #serverOffset = new ServerOffset();
   /** @type {State} */
   #state = "connecting";
   #lastRead = -Infinity;
@@ -146,7 +145,7 @@ export class Timekeeper {
       since: this.#since(),
       reason: this.#reason ?? "",
       stepped: now < this.#steppedUntil,
-      zoneOffset: this.#zoneOffset,
+      zoneOffset: this.#serverOffset.milliseconds,
       synchronised: this.#synchronised,
     };
   }
@@ -199,18 +198,16 @@ export class Timekeeper {
     const { message, at } = JSON.parse(data);
     if (!Number.isFinite(at)) return;
     this.#watcher?.frame(data, arrived, at);
-    this.#interruptions.check(now);
     // On one connection `at` rises, unless the ticker's clock was set. A new connection may lag a little.
     const setBack = connection === this.#connection && at <= this.#lastAt;
     if (setBack) this.#estimate.forget();
-    if (!this.#estimate.frame(arrived, at) || setBack) {
+    // A suspend contradicts the estimate too. It is not looked for in each frame, because reading the device's clock can
+    // take 15 µs; read() looks for it before anything is shown.
+    if ((!this.#estimate.frame(arrived, at) || setBack) && !this.#interruptions.check(now)) {
       this.#freshness.forget();
       this.#onContradiction();
     }
-    if (at >= this.#zoneUntil || at < this.#zoneUntil - 1_000) {
-      this.#zoneOffset = Date.parse(`${message.slice(0, 10)}T${message.slice(11)}0Z`) - at;
-      this.#zoneUntil = Math.ceil((at + 1) / 1_000) * 1_000;
-    }
+    this.#serverOffset.frame(message, at);
     this.#freshness.frame(arrived, at);
     this.#connection = connection;
     this.#lastAt = at;
