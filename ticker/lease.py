@@ -17,6 +17,7 @@ from typing import Final
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError, ResponseError
 
+from clock.redis.closing import close
 from ticker.lease_scripts import ACQUIRE, ALLOW_OOM, CHECK, LEASE_MS, RELEASE, RENEW
 from ticker.metronome import read_monotonic_ns
 
@@ -134,7 +135,7 @@ class Lease:
         """Close the connection to Redis."""
         redis, self._redis = self._redis, None
         if redis is not None:
-            await redis.connection_pool.aclose()
+            await close(redis.connection_pool)
 
     def _set_validity(self, requested_at_ns: int) -> None:
         self._valid_until_ns = requested_at_ns + LEASE_NS

@@ -16,6 +16,7 @@ from redis.exceptions import ResponseError
 
 from clock.contract import MAX_AT_MS, MAX_OFFSET_MS, MAX_SERVER_ID_LENGTH
 from clock.process.state_log import StateLog
+from clock.redis.closing import close
 from clock.redis.outage import UNAVAILABLE, describe
 
 logger = logging.getLogger(__name__)
@@ -131,7 +132,7 @@ class RedisClock:
         try:
             await self._compare(redis)
         finally:
-            await redis.connection_pool.aclose()
+            await close(redis.connection_pool)
 
     async def _compare(self, redis: Redis) -> None:
         server = _parse_info(await _request(redis.info, "server"))

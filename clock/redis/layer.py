@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from clock.redis.adapter.connection import take_over
 from clock.redis.adapter.group_layer import GroupLayer
+from clock.redis.closing import close
 from clock.redis.flat_map import FLAT_MAPS
 from clock.redis.messages import Drop, Messages, Receive
 from clock.redis.outage import UNAVAILABLE
@@ -74,7 +75,7 @@ class TickLayer(GroupLayer):
             await connection.send_command("SUBSCRIBE", channel)
             await messages.lost
         finally:
-            await pool.aclose()
+            await close(pool)
 
     def connect(self, group: str) -> Redis:
         """Return a client of the Redis that carries a group, with a connection of its own."""

@@ -13,7 +13,8 @@ from testbed.viewers import PING, PONG, TEXT, upgrade_request
 
 CLOSE = 0x88  # the first byte of a close frame (RFC 6455, section 5.2)
 
-# The delay before a client reconnects doubles from the first to the last, with jitter (clock/static/clock/stream.js).
+# The delay before a client reconnects doubles from the first to the last, with jitter, as in the page
+# (clock/static/clock/time/stream.js).
 FIRST_DELAY_S, LAST_DELAY_S = 0.25, 15.0
 
 # After so many seconds of frames the delay is the first again.

@@ -61,14 +61,14 @@ async def test_scripts_and_page_match(async_client: AsyncClient) -> None:
     """Every id, class, text and module that a script uses exists, and every text is used."""
     page = Page((await async_client.get("/clock/")).content.decode())
     here = Path(__file__).resolve().parents[2] / "clock"
-    sources = {script: script.read_text() for script in (here / "static" / "clock").glob("*.js")}
+    sources = {script: script.read_text() for script in (here / "static" / "clock").rglob("*.js")}
     assert sources
     made = set(re.findall(r'\.id = "([^"]+)"', "".join(sources.values())))
     for script, source in sources.items():
         assert set(re.findall(r'(?:getElementById|byId)\("([^"]+)"\)', source)) <= {*page.ids, *made}, script
         assert set(re.findall(r'part\([\w.]+, "([^"]+)"\)', source)) <= set(page.classes), script
-        for module in re.findall(r'from "(\./[^"]+)"', source):
-            assert (here / "static" / "clock" / module).exists(), module
+        for module in re.findall(r'from "(\.[^"]+)"', source):
+            assert (script.parent / module).exists(), module
     used = "".join(sources.values()) + (here / "templates" / "clock" / "clock.html").read_text()
     for word in TEXTS:
         assert re.search(rf'"{word}"|texts\.{word}\b|\b{word}:', used), word

@@ -88,7 +88,7 @@ def clock(loaded_page: Page) -> Page:
 
 @pytest.fixture(scope="module")
 def blank_page(browser: Browser) -> Iterator[Page]:
-    """An empty page that can import the modules of clock/static/clock and tests/page/time that need no page."""
+    """An empty page that can import the modules of clock/static/clock/time and tests/page/time."""
     page = browser.new_page()
     page.route("http://modules.test/**", serve_module)
     page.goto("http://modules.test/")
@@ -99,7 +99,7 @@ def blank_page(browser: Browser) -> Iterator[Page]:
 def serve_module(route: Route) -> None:
     """Serve a module, or an empty page."""
     name = route.request.url.rpartition("/")[2]
-    for folder in ("clock/static/clock", "tests/page/time"):
+    for folder in ("clock/static/clock/time", "tests/page/time"):
         if name.endswith(".js") and (ROOT / folder / name).exists():
             route.fulfill(body=(ROOT / folder / name).read_text(), content_type="text/javascript")
             return

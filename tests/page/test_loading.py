@@ -83,7 +83,7 @@ def new(broker: Broker, ticker: Ticker, tmp_path_factory: pytest.TempPathFactory
     """A worker of another version, whose modules do not fit those of this one: all classes have other names."""
     assert ticker.running
     tree = copy_tree(tmp_path_factory.mktemp("new") / "tree")
-    scripts = {script: script.read_text() for script in (tree / "clock/static/clock").glob("*.js")}
+    scripts = {script: script.read_text() for script in (tree / "clock/static/clock").rglob("*.js")}
     classes = re.findall(r"export class (\w+)", "".join(scripts.values()))
     assert len(classes) > 5
     for script, source in scripts.items():

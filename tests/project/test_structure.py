@@ -1,6 +1,7 @@
 """The structure of the code: which folder may import which, and how many modules a folder may hold."""
 
 import ast
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -32,6 +33,10 @@ LAYERS = (
 
 # The parts of the clock that the ticker uses: nothing that belongs to the workers.
 FOR_THE_TICKER = ("clock.contract", "clock.process", "clock.redis")
+
+# The modules of the page, and of these the ones that estimate the time.
+SCRIPTS = ROOT / "clock" / "static" / "clock"
+TIME = SCRIPTS / "time"
 
 # Modules in a folder, at most.
 MAX_MODULES = 13
@@ -124,11 +129,20 @@ def test_the_ticker_imports_nothing_of_the_workers() -> None:
                 assert imported.startswith(("ticker", *FOR_THE_TICKER)), f"{name} imports {imported}"
 
 
+def test_the_page_estimates_the_time_without_the_page() -> None:
+    """The modules in `time/` import, and name the types of, no others."""
+    imported = {found for script in TIME.glob("*.js") for found in re.findall(r'from "([^"]+)"', script.read_text())}
+    assert {Path(name).name for name in imported} <= {script.name for script in TIME.glob("*.js")}
+    assert {str(Path(name).parent) for name in imported} == {"."}
+
+
 def test_folders_are_small() -> None:
     """No folder has more than about a dozen modules, folders of tests included."""
     counts: dict[str, int] = {}
     for name in modules():
         counts[folder_of(name)] = counts.get(folder_of(name), 0) + 1
+    for script in SCRIPTS.rglob("*.js"):
+        counts[str(script.parent)] = counts.get(str(script.parent), 0) + 1
     assert {folder: count for folder, count in counts.items() if count > MAX_MODULES} == {}
 
 

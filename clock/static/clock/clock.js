@@ -8,7 +8,7 @@ import { readOptions } from "./options.js";
 import { byId, pageData, text } from "./page.js";
 import { Panel } from "./panel.js";
 import { Screen } from "./screen.js";
-import { Timekeeper } from "./timekeeper.js";
+import { Timekeeper } from "./time/timekeeper.js";
 import { Updates } from "./updates.js";
 
 /** @import { Options, Parsed } from "./options.js" */

@@ -10,8 +10,8 @@ import { languageOf, Zone } from "./zones.js";
 /**
  * @import { Options } from "./options.js"
  * @import { Visibility } from "./readout.js"
- * @import { State } from "./state.js"
- * @import { Reading } from "./timekeeper.js"
+ * @import { State } from "./time/state.js"
+ * @import { Reading } from "./time/timekeeper.js"
  */
 
 // A state is announced to screen readers after this time; shorter ones are not worth an interruption.

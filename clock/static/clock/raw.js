@@ -3,8 +3,8 @@
  */
 
 /**
- * @import { Answer } from "./probes.js"
- * @import { Reading } from "./timekeeper.js"
+ * @import { Answer } from "./time/probes.js"
+ * @import { Reading } from "./time/timekeeper.js"
  */
 
 const NOTES = 8;

@@ -36,7 +36,7 @@ USE_OPTIONS = """async ([query, reading]) => {
 
 
 class Reading(TypedDict):
-    """What the timekeeper returns: see clock/static/clock/timekeeper.js. `still`: the time does not advance."""
+    """What the timekeeper returns: see clock/static/clock/time/timekeeper.js. `still`: the time does not advance."""
 
     state: str
     time: int | None

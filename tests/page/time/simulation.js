@@ -3,8 +3,8 @@
  * in a browser; it returns measurements and judges nothing. All times are milliseconds.
  */
 
-/** @typedef {typeof import("../../../clock/static/clock/estimate.js")} EstimateModule */
-/** @typedef {typeof import("../../../clock/static/clock/slewed_clock.js")} SlewedClockModule */
+/** @typedef {typeof import("../../../clock/static/clock/time/estimate.js")} EstimateModule */
+/** @typedef {typeof import("../../../clock/static/clock/time/slewed_clock.js")} SlewedClockModule */
 
 /** @typedef {() => number} Random - Returns a number from 0 to below 1. */
 /** @typedef {(next: Random) => number} Delay */

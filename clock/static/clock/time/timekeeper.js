@@ -17,7 +17,6 @@ import { Stream } from "./stream.js";
 /**
  * @import { Estimated } from "./estimate.js"
  * @import { Answer } from "./probes.js"
- * @import { RawView } from "./raw.js"
  * @import { State } from "./state.js"
  * @import { Connection } from "./stream.js"
  */
@@ -57,6 +56,15 @@ const WITHOUT_FRAMES = new Set(["late", "holdover", "stopped"]);
  *   server does not know, undefined before its first answer.
  */
 
+/**
+ * Receives what happens, for diagnosis.
+ *
+ * @typedef {object} Watcher
+ * @property {(data: string, arrived: number, at: number) => void} frame
+ * @property {(answer: Answer) => void} probe
+ * @property {(message: string) => void} note
+ */
+
 export class Timekeeper {
   #rate;
   #watcher;
@@ -87,7 +95,7 @@ export class Timekeeper {
    * @param {object} options
    * @param {number} options.rate - In frames per second. The server refuses an invalid one.
    * @param {number} options.defaultRate - The server's.
-   * @param {RawView | null} [options.watcher] - Receives what happens, for diagnosis.
+   * @param {Watcher | null} [options.watcher]
    */
   constructor({ rate, defaultRate, watcher = null }) {
     this.#rate = rate;
