@@ -1,10 +1,11 @@
 // The same service on Node's `ws`: node ws.js PORT REDIS_PORT CHANNEL NODE_MODULES
 
-const http = require("node:http");
-const net = require("node:net");
-const path = require("node:path");
+import http from "node:http";
+import { createRequire } from "node:module";
+import net from "node:net";
+
 const [port, redisPort, channel, modules] = process.argv.slice(2);
-const { WebSocketServer, WebSocket } = require(path.join(modules, "ws"));
+const { WebSocketServer, WebSocket } = createRequire(`${modules}/`)("ws");
 
 const pages = http.createServer((request, response) => response.writeHead(404, { "Content-Length": 0 }).end());
 const clients = new WebSocketServer({ server: pages, perMessageDeflate: false, clientTracking: true });
