@@ -93,6 +93,7 @@ def test_the_javascript_client(small_worker: Worker, browser: Browser) -> None:
     assert code == CLOSE_GOING_AWAY
     assert wait <= 250
     small_worker.start()
-    page.evaluate("window.seen = first.ticks.length")
-    page.wait_for_function("first.ticks.length > seen + 20")
+    page.evaluate("window.seen = first.ticks.length + second.ticks.length")
+    # There is room for one of them: the first one, unless the worker took so long that the second one retried.
+    page.wait_for_function("first.ticks.length + second.ticks.length > seen + 20")
     page.close()
