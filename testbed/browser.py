@@ -6,12 +6,14 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+# Chromium without windows needs two thirds of the processor's time.
+CHROMIUM_HEADLESS_NAME = "chromium-headless-shell"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FIREFOX_NAMES = ("firefox-esr", "firefox")
 
 ADVICE = """\
 The tests of the page need Chromium. One of these commands installs it:
-  sudo apt-get install chromium
+  sudo apt-get install chromium-headless-shell
   .venv/bin/python -m playwright install --with-deps chromium
 Or set CHROMIUM to the path of one."""
 
@@ -19,11 +21,14 @@ Or set CHROMIUM to the path of one."""
 WEBKIT_BROWSER = next(Path("/usr/lib").glob("*/webkit2gtk-4.1/MiniBrowser"), Path("MiniBrowser"))
 
 
-def find_chromium() -> str | None:
-    """Return the path of Chromium: that of $CHROMIUM, or one on the PATH, or Playwright's own."""
+def find_chromium(*, windows: bool = False) -> str | None:
+    """Return the path of Chromium: that of $CHROMIUM, or one on the PATH, or Playwright's own.
+
+    With `windows`, of one that can open windows.
+    """
     if path := os.environ.get("CHROMIUM"):
         return path if Path(path).exists() else None
-    if path := _on_path(CHROMIUM_NAMES):
+    if path := _on_path(CHROMIUM_NAMES if windows else (CHROMIUM_HEADLESS_NAME, *CHROMIUM_NAMES)):
         return path
     with sync_playwright() as playwright:
         path = playwright.chromium.executable_path

@@ -34,11 +34,12 @@ SUITES: Final = ("test", "soak", "faults", "compose")
 TOOLS: Final = (
     Tool(
         "Chromium",
-        ("chromium", "fonts-dejavu-core"),
+        ("chromium-headless-shell", "fonts-dejavu-core"),
         lambda: find_chromium() is not None,
         frozenset({"test", "soak", "compose"}),
         ADVICE,
     ),
+    Tool("Chromium with windows", ("chromium",), lambda: find_chromium(windows=True) is not None, frozenset({"soak"})),
     # Debian's redis-tools has the server without the service that redis-server starts: see testbed/redis_servers.py.
     Tool(
         "a Redis server with TLS and Sentinel",

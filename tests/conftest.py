@@ -105,14 +105,23 @@ def worker(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[Worker]:
         assert "Traceback" not in worker.output()
 
 
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
 @contextmanager
 def run_browser() -> Iterator[Browser]:
     """Run a headless Chromium. Meanwhile Playwright's event loop blocks others in this thread."""
     path = find_chromium()
     assert path, ADVICE
-    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", *quiet])
+        chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
         yield chromium
         chromium.close()
 

@@ -89,7 +89,7 @@ def check_with_renamed(directory: Path, file: str, name: str) -> str:
     installed = Path(inspect.getsourcefile(importlib.import_module(package)) or "").parent
     copy = directory / package
     if not copy.exists():
-        shutil.copytree(installed, copy, ignore=shutil.ignore_patterns("test", "tests", "__pycache__", "*.pyc"))
+        shutil.copytree(installed, copy, ignore=shutil.ignore_patterns("test", "tests"))
     original = (copy.parent / file).read_text()
     changed = re.sub(rf"\b{name}\b", f"{name}_renamed", original)
     assert changed != original, f"{file} does not mention {name}"

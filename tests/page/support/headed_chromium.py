@@ -74,7 +74,7 @@ class Tab:
 @contextmanager
 def headed_chromium() -> Iterator[ClientConnection]:
     """Run one, and connect to it."""
-    chromium = find_chromium()
+    chromium = find_chromium(windows=True)
     assert chromium, ADVICE
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, display() as screen:
         program = subprocess.Popen(

