@@ -98,26 +98,15 @@ class Cases(Program):
 
 
 def judge(server: Server, cases: Cases, directory: Path) -> Verdicts:
-    """Return the verdict on each case.
-
-    A case is run once more if a ping arrived meanwhile, or if it failed: the machine may have stood still for longer
-    than the case waits, which is seconds.
-    """
+    """Return the verdict on each case. A case during which a ping arrived is run once more."""
     reports = cases.reports()
-    verdicts = {case: verdict_of(report) for case, report in reports.items()}
-    if repeated := [
-        case
-        for case, verdict in verdicts.items()
-        if PING in reports[case]["rxFrameStats"] or not (verdict.conforms or case in EMPTY_MESSAGES)
-    ]:
-        with Cases(server, directory, repeated) as again:
-            verdicts |= {case: verdict_of(report) for case, report in again.reports().items()}
-    return verdicts
-
-
-def verdict_of(report: dict[str, Any]) -> Verdict:
-    """Return the verdict in a report."""
-    return Verdict(report["behavior"], report["behaviorClose"], report["remoteCloseCode"])
+    if pinged := [case for case, report in reports.items() if PING in report["rxFrameStats"]]:
+        with Cases(server, directory, pinged) as again:
+            reports |= again.reports()
+    return {
+        case: Verdict(report["behavior"], report["behaviorClose"], report["remoteCloseCode"])
+        for case, report in reports.items()
+    }
 
 
 @pytest.fixture(scope="module")
