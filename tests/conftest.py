@@ -15,7 +15,7 @@ from clock.asgi import Viewer, Write
 from clock.broadcast.relay import Relay
 from clock.broadcast.worker import current_worker
 from clock.contract import frame_text
-from testbed.browser import ADVICE, find_chromium
+from testbed.browser import ADVICE, CHROMIUM_ARGUMENTS, find_chromium
 from testbed.processes import Broker, Program, Ticker, Worker
 
 
@@ -105,23 +105,13 @@ def worker(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[Worker]:
         assert "Traceback" not in worker.output()
 
 
-CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
-
 @contextmanager
 def run_browser() -> Iterator[Browser]:
     """Run a headless Chromium. Meanwhile Playwright's event loop blocks others in this thread."""
     path = find_chromium()
     assert path, ADVICE
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
+        chromium = playwright.chromium.launch(executable_path=path, args=[*CHROMIUM_ARGUMENTS])
         yield chromium
         chromium.close()
 

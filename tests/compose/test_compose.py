@@ -14,7 +14,7 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import sync_playwright
 
-from testbed.browser import find_chromium
+from testbed.browser import CHROMIUM_ARGUMENTS, find_chromium
 from testbed.processes import ROOT, free_port, wait_until
 from testbed.viewers import Viewer, close, connect, watch
 from ticker.host_clock import ask_kernel
@@ -260,7 +260,7 @@ def test_containers_have_no_privileges(stack: Stack) -> None:
 def test_a_killed_replica_disconnects_only_its_own_viewers(stack: Stack) -> None:
     """Of a page and thirty viewers, only those of the killed replica are disconnected. The page is soon live again."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=[*CHROMIUM_ARGUMENTS])
         page = browser.new_page()
         # The load balancer keeps no idle connection to a replica: these are viewers, or one of its checks.
         wait_until(lambda: not any(stack.viewers().values()), "earlier connections are closed", 10)

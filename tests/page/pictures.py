@@ -15,7 +15,7 @@ from typing import Final, Literal, NamedTuple
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from testbed.browser import ADVICE, find_chromium
+from testbed.browser import ADVICE, CHROMIUM_ARGUMENTS, find_chromium
 from testbed.processes import ROOT, Broker, Ticker, Worker
 from tests.page.support.fake_timekeeper import Reading, open_page, reading
 
@@ -93,7 +93,7 @@ def main() -> None:
             old.unlink()
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         directory, zone = Path(name), {"CLOCK_TIME_ZONE": "Europe/Berlin"}
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=path, args=[*CHROMIUM_ARGUMENTS])
         with (
             Broker(directory) as broker,
             Ticker(broker.url, directory, **zone) as ticker,
