@@ -94,11 +94,11 @@ class Ticker:
         await _finish(self._supervisor.stop())
         await _finish(self._lease.release())  # so that a standby can take over at once
         await _finish(self._publisher.close())
-        counts = self._metronome.counts
+        counts, ticks = self._metronome.counts, self.published + self.unpublished
         logger.info(
             "stopped after %d ticks: %d published, %d lost because Redis was unavailable or slow; %d more skipped "
             "because this machine stalled; highest lateness %.1f ms",
-            counts.ticks, self.published, self.unpublished, counts.skipped, counts.max_lateness_ns / 1e6,
+            ticks, self.published, self.unpublished, counts.skipped, counts.max_lateness_ns / 1e6,
         )  # fmt: skip
 
     # --- As a standby ---

@@ -370,8 +370,9 @@ async def test_the_pause_between_attempts_doubles() -> None:
     assert len(attempts) < 30
 
 
-async def test_ticks_lost_to_a_slow_redis_do_not_count_as_skipped() -> None:
-    """If a reply takes 35 ms, two ticks are lost. Then the newest one is published."""
+async def test_ticks_lost_to_a_slow_redis_do_not_count_as_skipped(caplog: pytest.LogCaptureFixture) -> None:
+    """If a reply takes 35 ms, two ticks are lost. Then the newest one is published. The last line has the totals."""
+    caplog.set_level("INFO")
     simulation = Simulation()
     await simulation.tick(1)
     simulation.layer.before = lambda group: simulation.machine.stall(35 * MS) if group == GROUP else None
@@ -381,6 +382,9 @@ async def test_ticks_lost_to_a_slow_redis_do_not_count_as_skipped() -> None:
     assert [at - START_MS for at in simulation.layer.times()] == [10, 20, 50, 60]
     assert simulation.ticker.unpublished == 2
     assert simulation.metronome.counts.skipped == 0
+    simulation.ticker.stop()
+    await simulation.ticker.run()
+    assert "stopped after 6 ticks: 4 published, 2 lost" in caplog.text
 
 
 async def test_a_redis_that_does_not_reply_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
