@@ -12,7 +12,7 @@ from clock.asgi import DIRECT_WRITE, Application, Viewer, Write
 from clock.broadcast.address import viewer_address
 from clock.broadcast.admission import Full
 from clock.broadcast.worker import current_worker
-from clock.contract import CLOSE_BROKEN_CONTRACT, CLOSE_FULL, BrokenContract, frame_text, parse_rate
+from clock.contract import CLOSE_BROKEN_CONTRACT, CLOSE_FULL, BrokenContract, frame_text, parse_stream_request
 
 logger = logging.getLogger(__name__)
 
@@ -65,20 +65,20 @@ class ClockConsumer(AsyncConsumer):
                 self._sending.cancel()
 
     async def _admit(self, scope: Any) -> None:
-        """Accept the client at the rate that it requests, or close the connection with the reason.
+        """Accept the client with the stream that it requests, or close the connection with the reason.
 
         The handshake is accepted in any case: a browser shows a close code and its reason only after that.
         """
         await self.send({"type": "websocket.accept"})
         try:
-            rate = parse_rate(scope["query_string"])
-            self._admission.admit(self, self._address(scope))
+            request = parse_stream_request(scope["query_string"])
+            self._admission.admit(self, self._address(scope), request)
         except BrokenContract as error:
             await self._close(CLOSE_BROKEN_CONTRACT, str(error))
         except Full as error:
             await self._close(CLOSE_FULL, str(error))
         else:
-            self._fan_out.join(self._viewer, rate)
+            self._fan_out.join(self._viewer, request)
 
     def _address(self, scope: Any) -> str | None:
         """Return the client's address if a limit depends on it."""
