@@ -16,9 +16,10 @@ from daphne.http_protocol import WebRequest
 from daphne.server import Server
 from twisted.internet import defer
 
+from clock.asgi import REPEATED_REQUEST, Answer
 from clock.process.supervisor import Supervisor
 from tournament.server.adapter.connection_events import ConnectionEvents
-from tournament.server.adapter.http_channel import HttpRules, channel_maker
+from tournament.server.adapter.http_channel import HttpChannel, HttpRules, channel_maker, to_bytes
 from tournament.server.adapter.inbox import Inbox
 from tournament.server.adapter.reactor import current_reactor
 from tournament.server.adapter.twisted_log import log_twisted_errors
@@ -122,6 +123,8 @@ class DaphneServer(Server):
         if protocol not in self.connections:
             return None
         self._events.prepare(scope, protocol if isinstance(protocol, WebSocket) else None)
+        if isinstance(protocol, WebRequest) and isinstance(protocol.channel, HttpChannel):
+            scope["extensions"][REPEATED_REQUEST] = {"answer_with": partial(_answer_repetitions, protocol.channel)}
         scope["asgi"] = {"version": "3.0"}
         inbox = Inbox()
         application = self.application(scope, inbox.get, partial(self.handle_reply, protocol))
@@ -221,6 +224,11 @@ class DaphneServer(Server):
             logger.error("exception inside the application: %s", error, exc_info=error)
             if "disconnected" not in self.connections[protocol]:
                 protocol.handle_exception(error)
+
+
+def _answer_repetitions(channel: HttpChannel, answer: Answer) -> None:
+    """Answer the repetitions of a channel's request with what the application returns for each of them."""
+    channel.answer_repetitions(lambda: to_bytes(answer()))
 
 
 async def _repeat(check: Callable[[], None], interval_s: float) -> None:
