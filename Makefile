@@ -66,10 +66,10 @@ faults: tools-faults  ## Break each part of a running clock and check that it re
 endurance: .venv/.ready  ## Run a clock under load for MINUTES=20 and check that memory and counts do not grow
 	$(run) -m tests.endurance --minutes $(MINUTES)
 
-bench: .venv/.ready  ## Measure the worker against a bare loop and other servers, and update the documents (13 minutes)
+bench: .venv/.ready  ## Judge the targets against a bare loop and other servers, and update the documents (15 minutes)
 	$(run) -m bench $(BENCH)
 
-bench-full: .venv/.ready  ## The same with all subjects at all sizes (35 minutes)
+bench-full: .venv/.ready  ## The same, and plot every subject with more and more viewers until it saturates (35 minutes)
 	$(run) -m bench --full $(BENCH)
 
 punctuality: .venv/.ready  ## Measure how punctual the ticker is, against a bare loop (SECONDS=60 PUNCTUALITY=--docs)

@@ -1,0 +1,108 @@
+"""Capacity: how many viewers one core serves with a lateness of at most 25 ms, of this worker and of its peers.
+
+A ladder has more and more viewers on each step. It ends where the subject is saturated, or the load generator is.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Self
+
+from bench.scenarios.steady import AUTO, Crowd, steady
+from bench.trial.figures import WORKER, late_ms, lost, worst_percent
+from bench.trial.scenario import Scenario
+from bench.trial.target import FAIL, INVALID, MET, NOT_MEASURED, UNDECIDED, Target, Verdict
+
+CAPACITY: Final = "viewers per core at lateness p99 ≤ 25 ms"
+
+MAX_LATE_MS: Final = 25.0
+TIMES: Final = 4.0  # the target: so many times the viewers of the best peer
+
+# The worst-off viewer of a subject that is not saturated gets this share of the published ticks.
+MIN_WORST_PERCENT: Final = 95.0
+
+STEPS: Final = (400, 800, 1_200, 1_600, 2_000, 2_400)
+FULL_STEPS: Final = (100, 400, 800, 1_200, 1_600, 2_000, 2_400, 3_200, 5_000, 7_000, 9_000)
+
+
+# At auto a worker may choose 10 frames per second: there, only lateness and losses count.
+AUTO_TARGETS: Final = (
+    Target("lateness p99", partial(late_ms, side=WORKER, percent=99), MAX_LATE_MS, "{:.1f} ms"),
+    Target("refused or closed", partial(lost, side=WORKER), 0, "{:.0f}", exact=True),
+)
+
+
+def step(subject: str, viewers: int, *, auto: bool = False) -> Scenario:
+    """Return the scenario of one step: viewers at 100 frames per second, or pages at what the worker chooses."""
+    late = Target("lateness p99", partial(late_ms, side=subject, percent=99), MAX_LATE_MS, "{:.1f} ms")
+    worst = partial(worst_percent, side=subject)
+    complete = Target("worst-off viewer", worst, MIN_WORST_PERCENT, "{:.1f} %", at_least=True, exact=True)
+    crowd = Crowd(subject, viewers, AUTO if auto else "", pages=auto)
+    return Scenario(
+        f"{subject} {viewers}{' auto' if auto else ''}",
+        f"{viewers:,} viewers{' at auto' if auto else ''}",
+        partial(steady, crowds=[crowd]),
+        AUTO_TARGETS if auto else (late, complete),
+        minimum=3,
+        maximum=6,
+        start_s=6.5,
+        turn_s=1.9,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """A subject serves `served` viewers, and not `saturated` any more (infinite if that is unknown).
+
+    `limit` says what ended the ladder, if not the subject.
+    """
+
+    served: int = 0
+    saturated: float = math.inf
+    limit: str = ""
+
+    @classmethod
+    def of(cls, steps: Mapping[int, Sequence[Verdict]]) -> Self:
+        """Return the capacity that the verdicts on some steps show, by their viewers."""
+        served, saturated, limit = 0, math.inf, ""
+        for viewers, ones in sorted(steps.items()):
+            found = {one.verdict for one in ones}
+            if found <= {MET}:
+                served = viewers
+            elif FAIL in found:
+                saturated = min(saturated, viewers)
+            elif INVALID in found:
+                limit = next(one.reason for one in ones if one.verdict == INVALID)
+        return cls(served, saturated, "" if saturated < math.inf else limit)
+
+    @property
+    def text(self) -> str:
+        """The capacity in words."""
+        if self.saturated < math.inf:
+            return f"{self.served:,} to {self.saturated:,.0f}"
+        return f"{self.served:,} or more"
+
+
+def may_climb(step_verdicts: Sequence[Verdict]) -> bool:
+    """Return whether the ladder goes on after a step: not if the subject or the load generator is saturated."""
+    return not {one.verdict for one in step_verdicts} & {FAIL, INVALID, NOT_MEASURED}
+
+
+def judge_capacity(worker: Capacity | None, peers: Mapping[str, Capacity]) -> Verdict:
+    """Return the verdict on the worker's viewers per core against the best peer's."""
+    what = CAPACITY
+    target = f"at least {TIMES:.0f} times the best peer's"
+    if worker is None or not peers:
+        return Verdict(what, target, "", "-", NOT_MEASURED, "" if peers else "no peer is installed")
+    best = max(peers, key=lambda name: (peers[name].served, peers[name].saturated))
+    low = worker.served / max(peer.saturated for peer in peers.values())
+    high = worker.saturated / max(1, peers[best].served)
+    measured = f"{worker.text} viewers; {best}: {peers[best].text}"
+    if low > 0:
+        measured = f"at least {low:.1f} times: {measured}"
+    if low >= TIMES:
+        return Verdict(what, target, measured, "-", MET)
+    if high < TIMES:
+        return Verdict(what, target, measured, "-", FAIL)
+    return Verdict(what, target, measured, "-", UNDECIDED, next((one.limit for one in peers.values() if one.limit), ""))

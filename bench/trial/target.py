@@ -1,0 +1,108 @@
+"""A target: a figure of a scenario and its limit, and the verdict on it.
+
+The verdict is "pass" or "FAIL" only if the whole interval of the figure lies on one side of the limit. Otherwise it is
+"undecided", and more turns can decide it.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from bench.trial.bootstrap import Interval, interval
+from bench.trial.figures import FLOOR, Turns
+from bench.trial.sample import Sample
+
+MET: Final = "pass"
+FAIL: Final = "FAIL"
+UNDECIDED: Final = "undecided"
+INVALID: Final = "invalid"
+NOT_MEASURED: Final = "not measured"
+
+Figure = Callable[[Turns], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A figure and its limit.
+
+    `form` formats figures and the limit; `{}` stands for the value. The limit is a maximum unless `at_least`. An
+    `exact` figure is a count over all turns, which has no interval. `floor` is the floor's figure of the same turns,
+    formatted by `floor_form`.
+    """
+
+    what: str
+    figure: Figure
+    limit: float
+    form: str
+    at_least: bool = False
+    exact: bool = False
+    floor: Figure | None = None
+    floor_form: str = ""
+
+    @property
+    def text(self) -> str:
+        """The limit as text."""
+        return f"at {'least' if self.at_least else 'most'} {self.form.format(self.limit)}"
+
+    def interval(self, turns: Turns) -> Interval:
+        """Return the interval of the figure."""
+        if self.exact:
+            return Interval(self.figure(turns), self.figure(turns))
+        return interval(self.figure, turns)
+
+    def is_met(self, value: float) -> bool:
+        """Return whether a value is on the right side of the limit."""
+        return value >= self.limit if self.at_least else value <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The verdict on a target. `reason` says why the figure alone does not decide it."""
+
+    what: str
+    target: str
+    measured: str
+    floor: str
+    verdict: str
+    reason: str = ""
+
+
+def judge(target: Target, turns: Turns) -> Verdict:
+    """Judge a target by its turns."""
+    if not turns:
+        return Verdict(target.what, target.text, "", "", NOT_MEASURED)
+    figure, (low, high) = target.figure(turns), target.interval(turns)
+    measured = target.form.format(figure)
+    if not target.exact and math.isfinite(high - low):
+        measured += f" ({_number(target.form, low)} to {_number(target.form, high)})"
+    floor = target.floor(turns) if target.floor is not None else math.nan
+    floor_text = "-" if math.isnan(floor) else (target.floor_form or target.form).format(floor)
+    met = {target.is_met(low), target.is_met(high)}
+    if wrong := _first(turns, lambda side, sample: sample.errors if side != FLOOR else ""):
+        verdict, reason = FAIL, wrong
+    elif problem := _problem(target, turns, figure):
+        verdict, reason = INVALID, problem
+    else:
+        verdict, reason = (UNDECIDED if len(met) == 2 else MET if met == {True} else FAIL), ""
+    return Verdict(target.what, target.text, measured, floor_text, verdict, reason)
+
+
+def _problem(target: Target, turns: Turns, figure: float) -> str:
+    """Return why the figure says nothing about the subject; empty if it does."""
+    limited = [turn for turn in turns if any(sample.bottleneck for sample in turn.values())]
+    if len(limited) > len(turns) / 2:
+        return _first(limited, lambda _, sample: sample.bottleneck)
+    # Errors of the floor do not count against the subject, but they make the comparison meaningless.
+    if target.floor is not None and (wrong := _first(turns, lambda side, one: one.errors if side == FLOOR else "")):
+        return f"the floor: {wrong}"
+    return "nothing to compare with" if math.isnan(figure) else ""
+
+
+def _first(turns: Turns, text_of: Callable[[str, Sample], str]) -> str:
+    return next((text for turn in turns for side, sample in turn.items() if (text := text_of(side, sample))), "")
+
+
+def _number(form: str, value: float) -> str:
+    """Return the number alone, without its unit."""
+    return form[: form.index("}") + 1].format(value)
