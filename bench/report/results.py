@@ -93,14 +93,19 @@ def compute(session: Session, machine: dict[str, str | int], minutes: float) -> 
         sides = dict.fromkeys(side for turn in record.turns for side in turn)
         results.rows += [row(scenario.title, side, record.turns) for side in sides]
         if record.problem:
-            results.not_measured[scenario.title] = record.problem
+            results.not_measured[scenario.title] = reason(record)
     for ladder, steps in session.steps.items():
         for viewers, record in steps.items():
             if record.problem:
-                results.not_measured[f"{title_of(ladder)}, {viewers:,} viewers"] = record.problem
+                results.not_measured[f"{title_of(ladder)}, {viewers:,} viewers"] = reason(record)
     results.verdicts += capacity_verdict(session)
     results.points = points(session)
     return results
+
+
+def reason(record: Record) -> str:
+    """Return why a scenario was not measured: of what a program printed, the last line."""
+    return record.problem.strip().splitlines()[-1].rstrip(".")
 
 
 def row(scenario: str, side: str, turns: Turns) -> Row:

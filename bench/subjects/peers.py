@@ -113,10 +113,10 @@ load_module {nchan_module()};
 daemon off;
 worker_processes 1;
 master_process off;
-worker_rlimit_nofile 16384;
+worker_rlimit_nofile 20000;
 error_log stderr warn;
 pid {directory}/nchan-{port}.pid;
-events {{ worker_connections 8192; }}
+events {{ worker_connections 19000; }}
 http {{
   access_log off;
   keepalive_requests 1000000000;

@@ -64,7 +64,7 @@ def run(scenario: Scenario, stage: Stage, may_continue: Callable[[], bool]) -> R
     except NotPossible as lack:
         record.problem, record.is_possible = str(lack), False
     except FAILURES as error:
-        record.problem = str(error)
+        record.problem = str(error) or type(error).__name__
     return record
 
 

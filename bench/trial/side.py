@@ -14,11 +14,13 @@ from bench.load.results import ConnectResult, LoadResult
 from bench.subjects.gate import GateControl
 from bench.subjects.subject import Environment, Subject
 from bench.trial.sample import Sample
-from testbed.accounting import cpu_ns, private_bytes, process_tree
+from testbed.accounting import cpu_ns, open_files, private_bytes, process_tree
 from testbed.processes import Program
 from testbed.published import Published
 
 FIRST_FRAME_TIMEOUT_S: Final = 20.0
+DISCONNECT_TIMEOUT_S: Final = 20.0
+SPARE_FILES: Final = 10  # that a subject may open without viewers
 ANSWER_S: Final = 0.05  # the subject may have received a tick that the reference subscriber has not
 
 
@@ -74,6 +76,7 @@ class Side:
             self._exits.callback(self._kill_all)
             generator = LoadGenerator(self._deployment.port, while_waiting=self._stage.published.receive)
             self.generator = self._exits.enter_context(generator)
+            self._idle_files = self._open_files()
             self._wait_for_frame()
             self._exits = self._exits.pop_all()
         return self
@@ -109,6 +112,9 @@ class Side:
         """Return the ids of all measured processes."""
         return [pid for program in self._deployment.measured for pid in process_tree(program.pid)]
 
+    def _open_files(self) -> int:
+        return sum(open_files(pid) for pid in self.pids())
+
     def connect(
         self, viewers: int, query: str = "", *, name: str = "viewers", parallel: int = 32, pages: bool = False
     ) -> ConnectResult:
@@ -125,11 +131,13 @@ class Side:
         self._connect = result
         return result
 
-    def disconnect(self, settle_s: float = 3.0) -> None:
-        """Disconnect all viewers, and wait until the subject has noticed."""
+    def disconnect(self) -> None:
+        """Disconnect all viewers, and wait until the subject has closed their connections."""
         self.generator.close()
         self.viewers = 0
-        self._stage.wait(settle_s)
+        deadline = time.monotonic() + DISCONNECT_TIMEOUT_S
+        while self._open_files() > self._idle_files + SPARE_FILES and time.monotonic() < deadline:
+            self._stage.wait(0.2)
 
     def frames_per_second(self) -> float:
         """Measure for a second, before the first turn, how many frames a viewer gets."""

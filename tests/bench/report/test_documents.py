@@ -7,7 +7,7 @@ import pytest
 
 from bench.report import documents, tables
 from bench.report.chart import Line, chart, grid_values
-from bench.report.results import Results, compute
+from bench.report.results import Results, compute, reason, remark
 from bench.report.rows import TARGET_HEADINGS, summary_rows, target_rows
 from bench.scenarios.capacity import CAPACITY
 from bench.scenarios.session import Session
@@ -15,7 +15,7 @@ from bench.scenarios.targets import PAGES_9000, SUMMARY
 from bench.trial.scenario import Record
 from bench.trial.target import FAIL, MET, NOT_MEASURED
 from testbed.processes import ROOT
-from tests.bench.examples import sample
+from tests.bench.examples import connected, sample
 
 MARKERS = "before\n<!-- bench -->\nold\n<!-- /bench -->\nafter\n"
 
@@ -97,6 +97,26 @@ def test_the_results_have_verdicts_figures_and_points() -> None:
         "Bun 1.4.5": [400, 800],
     }
     assert one.not_measured == {"a page in Chromium, with 8,999 others on its worker": "there is no Chromium"}
+
+
+def test_a_remark_has_what_has_no_column() -> None:
+    """Shares of several programs, figures of one scenario only, the time to connect, and the first error."""
+    first, second = sample(400), sample(400)
+    for one in (first, second):
+        one.cpu_ns = {"worker": 200_000_000, "haproxy": 700_000_000}
+        one.values = {"pages_seconds": 2.5}
+        one.connect = connected(399, 1.25, {"no 101 in time": 1})
+    assert remark([{"haproxy-tcp": first}, {"haproxy-tcp": second}], "haproxy-tcp") == (
+        "connected after 1.25 s, worker 20 % of a core, haproxy 70 % of a core, pages seconds 2.5, no 101 in time (1)"
+    )
+    assert remark([{"worker": sample()}], "worker") == ""
+
+
+def test_of_what_a_program_printed_the_last_line_says_what_is_wrong() -> None:
+    """The rest is on the terminal."""
+    assert reason(Record("", "", problem="usage: server\n  ...\nerror: no such option: --processes\n")) == (
+        "error: no such option: --processes"
+    )
 
 
 def test_a_run_writes_data_charts_and_both_texts(tmp_path: Path) -> None:
