@@ -145,6 +145,9 @@ class Side:
         self._stage.wait(1)
         window = self.generator.end_window()
         self._early_failures = window.failures
+        self.generator.connect(
+            0, self._subject.path
+        )  # totals start anew with each connection: this second is not in them
         return window.frames / max(1, window.clients) / window.seconds
 
     def load_pages(self, files: Sequence[str], count: int, connections: int) -> LoadResult:
