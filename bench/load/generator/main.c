@@ -5,23 +5,25 @@
 It reads commands from standard input, one per line, and answers each with one line of JSON on standard output. It takes
 times from the wall clock in nanoseconds, because a frame's `at` is on that clock.
 
-   connect CLASS COUNT PARALLEL CALLS LENIENT PATH   open COUNT streams, at most PARALLEL at a time; each client also sends
-                                            CALLS requests for /clock/now, one after the other, on a second connection,
-                                            which it keeps for probes. LENIENT is 1 if other texts than ticks are ignored
-   probe INTERVAL   let each client with a second connection send a probe every INTERVAL ms, spread evenly; 0 stops them
-   begin DURATION   start to measure the clients that are streaming; DURATION (ms) says which ticks count, 0: until `end`
-   end              stop measuring and print what they received
-   file PATH        add a file to the pages that `load` loads; the first one is the HTML
-   load COUNT CONNECTIONS    load COUNT pages at once, each on at most CONNECTIONS connections
-   close            close all connections
+   connect CLASS COUNT PARALLEL CALLS LENIENT PATH
+                     open COUNT streams, at most PARALLEL at a time; each client also sends CALLS requests for /clock/now,
+                     one after the other, on a second connection, which it keeps for probes; LENIENT is 1 if other texts
+                     than ticks are ignored
+   probe INTERVAL    let each client with a second connection send a probe every INTERVAL ms, spread evenly; 0 stops them
+   begin DURATION    start to measure the clients that are streaming; the ticks of so many ms count, with 0 those until `end`
+   end               stop measuring and print what they received
+   file PATH         add a file to the pages that `load` loads; the first one is the HTML
+   load COUNT CONNECTIONS
+                     load COUNT pages at once, each on at most CONNECTIONS connections
+   close             close all connections
 
 A client is strict: it accepts a complete 101 with the correct key, and after it only whole unmasked text, ping and close
 frames, where each text is a tick. Anything else is a failure, which is counted by its reason and ends that client. */
 
 #include "generator.h"
 
-#define POLL_MS 20       /* between two checks of a command that is in progress */
-#define MAX_EVENTS 512   /* of one pass of the loop */
+#define POLL_MS 20     /* between two checks of a command that is in progress */
+#define MAX_EVENTS 512 /* of one pass of the loop */
 
 struct client **clients;
 long client_count;

@@ -8,9 +8,15 @@ from urllib.parse import parse_qs, urlsplit
 
 from bench.subjects.gate import publish
 from bench.subjects.peers import CENTRIFUGO_PATH, centrifugo_configuration
-from testbed.processes import Broker, Program
+from testbed.processes import Broker, Program, wait_until
 
 TICK = b'\x83{"message": "2026-11-22 12:48:00.12", "at": 10}\x00'
+
+
+def publish_to_one(redis: socket.socket) -> bool:
+    """Publish a tick; return whether somebody received it."""
+    redis.sendall(publish(b"feeder-test", TICK))
+    return redis.recv(64) == b":1\r\n"
 
 
 def test_the_feeder_posts_each_tick_in_the_form_that_a_server_needs(broker: Broker, directory: Path) -> None:
@@ -23,9 +29,9 @@ def test_the_feeder_posts_each_tick_in_the_form_that_a_server_needs(broker: Brok
             Program("feeder", [*command, '{"data": %s}'], directory),
             socket.create_connection(("127.0.0.1", broker.port)) as redis,
         ):
-            server, _ = listener.accept()  # it subscribes before it connects
+            server, _ = listener.accept()
             server.settimeout(10)
-            redis.sendall(publish(b"feeder-test", TICK))
+            wait_until(lambda: publish_to_one(redis), "the feeder has subscribed")
             request = b""
             while not request.endswith(b"}}"):
                 request += server.recv(4096)
