@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Error, sync_playwright
 
 from bench.scenarios.steady import AUTO, PARALLEL, SETTLE_AUTO_S
 from bench.subjects.catalogue import SUBJECTS
@@ -72,7 +72,11 @@ def crowded_page(stage: Stage) -> Iterator[TakeTurn]:
 
 
 def shown(browser: Browser, port: int, stage: Stage) -> tuple[float, float]:
-    """Return the median error of what a page shows, without its sign, and the median of its ± (both in ms)."""
+    """Return the median error of what a page shows, without its sign, and the median of its ± (both in ms).
+
+    Raises:
+        AssertionError: the page does not show the time.
+    """
     page = browser.new_page()
     try:
         page.goto(f"http://127.0.0.1:{port}/clock/")
@@ -81,6 +85,8 @@ def shown(browser: Browser, port: int, stage: Stage) -> tuple[float, float]:
         page.evaluate(LISTEN)
         stage.wait(READ_S)
         readings: list[list[Any]] = page.evaluate("() => readings")
+    except Error as error:
+        raise AssertionError(f"the page in Chromium: {error.message.splitlines()[0]}") from error
     finally:
         page.close()
     return medians(readings)
