@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from bench.load.generator import LoadError, compiled
@@ -73,11 +74,11 @@ def run(scenarios: Sequence[Scenario], to_climb: Sequence[Ladder], minutes: floa
         ):
             ticker.wait_until_leader()
             gate.wait_for_output("open")
-            environment = Environment(broker, directory, core)
-            stage = Stage(environment, GateControl(broker.port), Published(broker.port), probe_interval_s)
-            return measure(
-                scenarios, to_climb, stage, 60 * minutes, lambda part, record: progress.done(one_line(part, record))
-            )
+            with closing(GateControl(broker.port)) as control, closing(Published(broker.port)) as published:
+                stage = Stage(Environment(broker, directory, core), control, published, probe_interval_s)
+                return measure(
+                    scenarios, to_climb, stage, 60 * minutes, lambda part, record: progress.done(one_line(part, record))
+                )
 
 
 def print_results(results: Results) -> None:

@@ -88,8 +88,8 @@ class WindowResult:
 
     `from_ms` and `to_ms` are milliseconds since the Unix epoch, and `total_ms` is the sum of all windows since the last
     clients connected. `cpu_share` is the load generator's own CPU time, and `waited_share` the time for which it was
-    ready but had to wait for a processor, as shares of the window. `passes` are the durations of its loop's passes, one
-    for each frame that was read in them: while a pass lasts, another frame waits.
+    ready but had to wait for a processor, as shares of the window. `lags` has for each frame how long its loop had been
+    busy by then: so long the frame may have waited to be read.
     """
 
     from_ms: int
@@ -99,7 +99,7 @@ class WindowResult:
     pings: int
     cpu_share: float
     waited_share: float
-    passes: Histogram
+    lags: Histogram
     probes: ProbesResult
     classes: dict[str, ClassResult]
     failures: dict[str, int]
@@ -126,7 +126,7 @@ class WindowResult:
         return cls(
             **{
                 **members,
-                "passes": _histogram(members["passes"]),
+                "lags": _histogram(members["lags"]),
                 "probes": ProbesResult(**probes | {"times": _histogram(probes["times"])}),
                 "classes": {
                     name: ClassResult(**one | {"lateness": _histogram(one["lateness"])})

@@ -3,7 +3,7 @@
 import http.client
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Final
 from urllib.parse import urljoin
 
@@ -52,14 +52,13 @@ def page_loads(stage: Stage) -> Iterator[TakeTurn]:
 def files_of_page(port: int) -> list[str]:
     """Return the paths that a browser requests to show the page, from the server on this port. The page comes first."""
     found = [PAGE]
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    for path in found:  # it grows meanwhile
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        assert answer.status == http.HTTPStatus.OK, f"{path}: {answer.status}"
-        found += [one for one in references(text, path) if one not in found]
-    connection.close()
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        for path in found:  # it grows meanwhile
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            text = answer.read().decode()
+            assert answer.status == http.HTTPStatus.OK, f"{path}: {answer.status}"
+            found += [one for one in references(text, path) if one not in found]
     return found
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from bench.load.results import ConnectResult, WindowResult
 
-# The load generator is the bottleneck if it is busy, or ready and waiting for a processor, for more than this share of
-# the time; or if 99 % of the frames are not read in passes of its loop of at most this long.
+# The load generator is saturated if it is busy, or ready and waiting for a processor, for more than this share of the
+# time. It lags if more than 1 % of the frames may have waited for longer than this before it read them.
 MAX_BUSY_SHARE = 0.9
-MAX_PASS_MS = 5.0
+MAX_LAG_MS = 5.0
 
 REFUSED = "closed by the server: 4013"
 
@@ -32,15 +32,18 @@ class Sample:
     values: dict[str, float] = field(default_factory=dict)
 
     @property
-    def bottleneck(self) -> str:
-        """Why the load generator may have limited the figures; empty if it did not."""
+    def saturation(self) -> str:
+        """A text if the load generator was saturated: then no figure is the subject's alone. Otherwise empty."""
         busy = self.window.cpu_share + self.window.waited_share
         if busy > MAX_BUSY_SHARE:
             return f"the load generator was busy or waiting for its core for {busy:.0%} of the time"
-        pass_ms = self.window.passes.percentile_ms(99) or 0.0
-        if pass_ms > MAX_PASS_MS:
-            return f"the load generator's loop took {pass_ms:.1f} ms"
         return ""
+
+    @property
+    def lag(self) -> str:
+        """A text if the load generator lagged: the subject was better than the figures say. Otherwise empty."""
+        lag_ms = self.window.lags.percentile_ms(99) or 0.0
+        return f"the load generator read frames up to {lag_ms:.1f} ms late" if lag_ms > MAX_LAG_MS else ""
 
     @property
     def errors(self) -> str:

@@ -78,25 +78,41 @@ def judge(target: Target, turns: Turns) -> Verdict:
         measured += f" ({_number(target.form, low)} to {_number(target.form, high)})"
     floor = target.floor(turns) if target.floor is not None else math.nan
     floor_text = "-" if math.isnan(floor) else (target.floor_form or target.form).format(floor)
-    met = {target.is_met(low), target.is_met(high)}
-    if wrong := _first(turns, lambda side, sample: sample.errors if side != FLOOR else ""):
-        verdict, reason = FAIL, wrong
-    elif problem := _problem(target, turns, figure):
-        verdict, reason = INVALID, problem
-    else:
-        verdict, reason = (UNDECIDED if len(met) == 2 else MET if met == {True} else FAIL), ""
+    verdict, reason = _verdict(
+        target, turns, {target.is_met(low), target.is_met(high)}, is_known=not math.isnan(figure)
+    )
     return Verdict(target.what, target.text, measured, floor_text, verdict, reason)
 
 
-def _problem(target: Target, turns: Turns, figure: float) -> str:
+def _verdict(target: Target, turns: Turns, met: set[bool], *, is_known: bool) -> tuple[str, str]:
+    if wrong := _first(turns, lambda side, sample: sample.errors if side != FLOOR else ""):
+        return FAIL, wrong
+    if problem := _problem(target, turns, is_known=is_known):
+        return INVALID, problem
+    if met == {True}:
+        return MET, ""
+    if lag := _in_most(turns, lambda sample: sample.lag):
+        return INVALID, lag
+    return (FAIL if met == {False} else UNDECIDED), ""
+
+
+def _problem(target: Target, turns: Turns, *, is_known: bool) -> str:
     """Return why the figure says nothing about the subject; empty if it does."""
-    limited = [turn for turn in turns if any(sample.bottleneck for sample in turn.values())]
-    if len(limited) > len(turns) / 2:
-        return _first(limited, lambda _, sample: sample.bottleneck)
     # Errors of the floor do not count against the subject, but they make the comparison meaningless.
-    if target.floor is not None and (wrong := _first(turns, lambda side, one: one.errors if side == FLOOR else "")):
-        return f"the floor: {wrong}"
-    return "nothing to compare with" if math.isnan(figure) else ""
+    wrong = (
+        _first(turns, lambda side, sample: sample.errors if side == FLOOR else "") if target.floor is not None else ""
+    )
+    return (
+        _in_most(turns, lambda sample: sample.saturation)
+        or (wrong and f"the floor: {wrong}")
+        or ("" if is_known else "nothing to compare with")
+    )
+
+
+def _in_most(turns: Turns, text_of: Callable[[Sample], str]) -> str:
+    """Return the first text, if most of the turns have one."""
+    found = [text for turn in turns if (text := next(filter(None, map(text_of, turn.values())), ""))]
+    return found[0] if len(found) > len(turns) / 2 else ""
 
 
 def _first(turns: Turns, text_of: Callable[[str, Sample], str]) -> str:

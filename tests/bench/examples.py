@@ -31,7 +31,7 @@ def window(
         pings=0,
         cpu_share=cpu_share,
         waited_share=0.1,
-        passes=Histogram({10: 100}),
+        lags=Histogram({10: 100}),
         probes=ProbesResult(10, 10, 0, Histogram({bucket_of(0.8): 10})),
         classes={
             name: ClassResult(

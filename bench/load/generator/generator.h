@@ -76,7 +76,7 @@ struct window {
     int64_t started_ns, ended_ns, from_ms, to_ms, total_ms;
     long frames, pings, probes_sent, probes_answered, probes_overdue;
     double cpu_started_s, cpu_ended_s, waited_started_s, waited_ended_s;
-    histogram probe_times, passes;
+    histogram probe_times, lags;
 };
 
 /* The clients of one `connect` command. */

@@ -23,7 +23,7 @@ frames, where each text is a tick. Anything else is a failure, which is counted 
 #include "generator.h"
 
 #define POLL_MS 20     /* between two checks of a command that is in progress */
-#define MAX_EVENTS 512 /* of one pass of the loop */
+#define MAX_EVENTS 128 /* of one pass of the loop */
 
 struct client **clients;
 long client_count;
@@ -95,22 +95,27 @@ static bool execute(const char *line)
     return true;
 }
 
-/* Wait for events and handle them. Return whether a command can be read. */
+/* Wait for events and handle them. Return whether a command can be read.
+
+   A frame may have waited since the last time at which no event was left. */
 static bool pass(void)
 {
     static struct epoll_event events[MAX_EVENTS];
+    static int64_t busy_since;
+    static bool is_more; /* perhaps: as many events were ready as fit */
     bool commanded = false;
     int64_t started = now_ns(), next_probe = send_due_probes(started);
     long frames = window.frames;
     int64_t wait_ms = next_probe == INT64_MAX ? -1 : (next_probe - started) / MS + 1;
     if (in_progress && (wait_ms < 0 || wait_ms > POLL_MS)) wait_ms = POLL_MS;
     int ready = epoll_wait(epoll_fd, events, MAX_EVENTS, wait_ms);
-    started = now_ns();
+    if (!is_more) busy_since = now_ns();
+    is_more = ready == MAX_EVENTS;
     for (int i = 0; i < ready; i++) {
         if (events[i].data.ptr) handle_event(events[i].data.ptr, events[i].events);
         else commanded = true;
     }
-    if (window.frames > frames) count_time(window.passes, now_ns() - started, window.frames - frames);
+    if (window.frames > frames) count_time(window.lags, now_ns() - busy_since, window.frames - frames);
     return commanded;
 }
 

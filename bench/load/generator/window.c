@@ -101,7 +101,7 @@ bool continue_ending(void)
            (long long)window.from_ms, (long long)window.to_ms, (long long)window.total_ms, seconds, window.pings);
     printf("\"cpu_share\": %.4f, \"waited_share\": %.4f, ", (window.cpu_ended_s - window.cpu_started_s) / seconds,
            (window.waited_ended_s - window.waited_started_s) / seconds);
-    print_histogram("passes", window.passes);
+    print_histogram("lags", window.lags);
     printf(", \"probes\": {\"sent\": %ld, \"answered\": %ld, \"overdue\": %ld, ", window.probes_sent,
            window.probes_answered, window.probes_overdue);
     print_histogram("times", window.probe_times);

@@ -59,7 +59,7 @@ def test_it_counts_frames_duplicates_steps_back_and_gaps() -> None:
         assert p99_ms is not None
         assert 0 <= p50_ms <= p99_ms
         assert p99_ms >= 50  # the step back
-        assert sum(one.lateness.values()) == sum(window.passes.values()) == 8
+        assert sum(one.lateness.values()) == sum(window.lags.values()) == 8
         assert 0 <= window.cpu_share < 1
         assert load.close() == 1
 

@@ -1,6 +1,7 @@
 """The gate passes ticks on to the subjects that it is open for, and to no others."""
 
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from bench.subjects.gate import CONTROL, Gate, GateControl, channel_of, publish
@@ -36,9 +37,12 @@ def test_it_publishes_each_tick_to_the_open_channels() -> None:
 def test_only_an_open_subject_receives_ticks(broker: Broker, ticker: Ticker, directory: Path) -> None:
     """With the real ticker and a real Redis."""
     ticker.wait_until_leader()
-    one, other = (Subscriber(broker.port, channel_of(name)) for name in ("bench-one", "bench-other"))
-    control = GateControl(broker.port)
-    with Program("gate", [sys.executable, "-m", "bench.subjects.gate", str(broker.port)], directory) as gate:
+    with (
+        closing(Subscriber(broker.port, channel_of("bench-one"))) as one,
+        closing(Subscriber(broker.port, channel_of("bench-other"))) as other,
+        closing(GateControl(broker.port)) as control,
+        Program("gate", [sys.executable, "-m", "bench.subjects.gate", str(broker.port)], directory) as gate,
+    ):
         gate.wait_for_output("open")
         control.open_for(["bench-one"])
         wait_until(lambda: len(one.read()) > 0, "the first one receives ticks")
@@ -48,8 +52,6 @@ def test_only_an_open_subject_receives_ticks(broker: Broker, ticker: Ticker, dir
         _drain(one)
         assert len(other.read()) > 0
         assert _drain(one) == 0
-    for connection in (one, other, control):
-        connection.close()
 
 
 def _drain(subscriber: Subscriber) -> int:

@@ -130,16 +130,26 @@ def test_a_refusal_while_connecting_is_no_error() -> None:
     assert one.errors == "no 101 in time (1)"
 
 
-def test_a_load_generator_that_is_the_bottleneck_makes_the_target_invalid() -> None:
-    """If it was in most of the turns. Busy and waiting for the core count together; so do long passes of its loop."""
-    good, busy, slow = sample(), sample(cpu_share=0.85), sample()
-    slow.window = replace(slow.window, passes=Histogram({700: 10}))
-    assert good.bottleneck == ""
-    assert "95%" in busy.bottleneck
-    assert "ms" in slow.bottleneck
+def test_a_saturated_load_generator_makes_the_target_invalid() -> None:
+    """If it was in most of the turns. Busy and waiting for the core count together."""
+    good, busy = sample(), sample(cpu_share=0.85)
+    assert good.saturation == ""
+    assert "95%" in busy.saturation
     assert judge(RATIO, [pair(good, good)] * 3 + [pair(busy, good)] * 2).verdict == MET
     verdict = judge(RATIO, [pair(good, good)] * 2 + [pair(good, busy)] * 3)
-    assert (verdict.verdict, verdict.reason) == (INVALID, busy.bottleneck)
+    assert (verdict.verdict, verdict.reason) == (INVALID, busy.saturation)
+
+
+def test_a_lag_of_the_load_generator_excuses_a_miss() -> None:
+    """It makes figures worse, so a target that is met is met."""
+    quick, slow = sample(late_ms=4.0), sample(late_ms=30.0)
+    for one in (quick, slow):
+        one.window = replace(one.window, lags=Histogram({700: 10}))
+    assert sample().lag == ""
+    assert "ms late" in slow.lag
+    assert judge(LATE, [pair(quick, quick)] * 3).verdict == MET
+    verdict = judge(LATE, [pair(slow, slow)] * 3)
+    assert (verdict.verdict, verdict.reason) == (INVALID, slow.lag)
 
 
 def test_without_frames_there_is_nothing_to_compare_with() -> None:
