@@ -65,16 +65,12 @@ class Capacity:
     @classmethod
     def of(cls, steps: Mapping[int, Sequence[Verdict]]) -> Self:
         """Return the capacity that the verdicts on some steps show, by their viewers."""
-        served, saturated, limit = 0, math.inf, ""
-        for viewers, ones in sorted(steps.items()):
-            found = {one.verdict for one in ones}
-            if found <= {MET}:
-                served = viewers
-            elif FAIL in found:
-                saturated = min(saturated, viewers)
-            elif INVALID in found:
-                limit = next(one.reason for one in ones if one.verdict == INVALID)
-        return cls(served, saturated, "" if saturated < math.inf else limit)
+        found = {viewers: {one.verdict for one in ones} for viewers, ones in steps.items()}
+        served = max((viewers for viewers, ones in found.items() if ones <= {MET}), default=0)
+        above = sorted(viewers for viewers in found if viewers > served)
+        saturated = next((viewers for viewers in above if FAIL in found[viewers]), math.inf)
+        reasons = [one.reason for viewers in above for one in steps[viewers] if one.verdict == INVALID]
+        return cls(served, saturated, reasons[0] if reasons and saturated == math.inf else "")
 
     @property
     def text(self) -> str:
@@ -84,9 +80,14 @@ class Capacity:
         return f"{self.served:,} or more"
 
 
-def may_climb(step_verdicts: Sequence[Verdict]) -> bool:
-    """Return whether the ladder goes on after a step: not if the subject or the load generator is saturated."""
-    return not {one.verdict for one in step_verdicts} & {FAIL, INVALID, NOT_MEASURED}
+def is_end(steps: Sequence[Sequence[Verdict]]) -> bool:
+    """Return whether a ladder ends after these steps.
+
+    It does if the subject or the load generator was saturated in the last two, because a single one may have had bad
+    luck; or if the subject does not run.
+    """
+    found = [{one.verdict for one in ones} for ones in steps]
+    return NOT_MEASURED in found[-1] or (len(found) > 1 and all(ones & {FAIL, INVALID} for ones in found[-2:]))
 
 
 def judge_capacity(worker: Capacity | None, peers: Mapping[str, Capacity]) -> Verdict:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bench.scenarios.capacity import FULL_STEPS, STEPS, may_climb, step
+from bench.scenarios.capacity import FULL_STEPS, STEPS, is_end, step
 from bench.subjects.catalogue import SUBJECTS
 from bench.subjects.peers import PEERS
 from bench.trial.figures import FLOOR, WORKER
@@ -13,7 +13,7 @@ from bench.trial.scenario import Record, Scenario, run, verdicts
 from bench.trial.side import Stage
 
 # How many steps of a ladder a subject usually needs.
-USUAL_STEPS: Final = 4
+USUAL_STEPS: Final = 5
 
 # With --full, all of these climb the ladder, up to the viewers that fit into the open files of a process.
 FULL_SUBJECTS: Final = (FLOOR, WORKER, "daphne", "loop", "group")
@@ -93,10 +93,12 @@ def measure(
         report(scenario.name, session.records[scenario.name])
     for ladder in to_climb:
         budget.start_next()
-        steps = session.steps[ladder.name] = {}
+        steps: dict[int, Record] = session.steps.setdefault(ladder.name, {})
+        judged = []
         for viewers, scenario in ladder.steps().items():
             steps[viewers] = run(scenario, stage, budget.has_room)
             report(scenario.name, steps[viewers])
-            if not may_climb(verdicts(scenario, steps[viewers])):
+            judged.append(verdicts(scenario, steps[viewers]))
+            if is_end(judged):
                 break
     return session

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bench.scenarios.capacity import Capacity, judge_capacity, may_climb, step
+from bench.scenarios.capacity import Capacity, is_end, judge_capacity, step
 from bench.trial.scenario import Record, verdicts
 from bench.trial.target import FAIL, INVALID, MET, NOT_MEASURED, UNDECIDED, Verdict
 from tests.bench.examples import sample
@@ -26,10 +26,19 @@ def test_a_ladder_that_the_load_generator_ended_has_no_upper_end() -> None:
     assert capacity.text == "800 or more"
 
 
-@pytest.mark.parametrize(("one", "goes_on"), [(PASSED, True), (OPEN, True), (LATE, False), (LIMITED, False)])
-def test_a_ladder_goes_on_until_something_is_saturated(one: Verdict, *, goes_on: bool) -> None:
-    """The subject or the load generator."""
-    assert may_climb([PASSED, one]) is goes_on
+def test_a_step_that_failed_by_bad_luck_does_not_count() -> None:
+    """The subject served more on the next one."""
+    steps = {400: [LATE], 800: [PASSED], 1200: [LATE], 1600: [LATE]}
+    assert Capacity.of(steps) == Capacity(800, 1200)
+
+
+@pytest.mark.parametrize(("one", "ends"), [(PASSED, False), (OPEN, False), (LATE, True), (LIMITED, True)])
+def test_a_ladder_ends_with_two_steps_in_which_something_was_saturated(one: Verdict, *, ends: bool) -> None:
+    """The subject or the load generator. It also ends if the subject does not run."""
+    assert is_end([[PASSED], [PASSED, LATE], [PASSED, one]]) is ends
+    assert not is_end([[LATE], [PASSED], [one]])
+    assert not is_end([[one]])
+    assert is_end([[Verdict("late", "", "", "", NOT_MEASURED)]])
 
 
 @pytest.mark.parametrize(
