@@ -239,6 +239,21 @@ def test_a_second_signal_hurries_the_drain(broker: Broker, ticker: Ticker, direc
         assert "Error" not in worker.output()
 
 
+def test_signals_of_a_terminal(broker: Broker, ticker: Ticker, directory: Path) -> None:
+    """SIGINT and SIGQUIT hurry the drain at once."""
+    settings = {"CLOCK_DRAIN_NOTICE": "60", "CLOCK_DRAIN_SPREAD": "60"}
+    with Worker(broker.url, directory, **settings) as first, Worker(broker.url, directory, **settings) as second:
+        leavers = [Leaver(worker) for worker in (first, second) for _ in range(3)]
+        first.signal(signal.SIGINT)
+        second.signal(signal.SIGQUIT)
+        for worker in (first, second):
+            assert worker.wait(10) == 0
+            assert "Traceback" not in worker.output()
+        for leaver in leavers:
+            leaver.join(5)
+        assert {leaver.code for leaver in leavers} == {CLOSE_GOING_AWAY}
+
+
 @pytest.mark.parametrize(
     ("numbers", "is_hurried"),
     [

@@ -6,6 +6,7 @@ import re
 import socket
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ from twisted.internet.testing import StringTransport
 
 from clock.asgi import ServerStatus
 from clock.broadcast.relay import Relay
-from testbed.processes import Broker, Ticker, Worker, wait_until
+from testbed.processes import Broker, Program, Ticker, Worker, wait_until
 from testbed.viewers import connect, watch
 from tournament.server import metrics_port
 from tournament.server.metrics_port import MAX_CONNECTIONS, MetricsPort, interface_of
@@ -134,11 +135,15 @@ def test_without_the_setting_there_is_no_port(worker: Worker) -> None:
     assert len(re.findall(rf"pid={worker.pid},", listening)) <= 1
 
 
-def test_a_port_in_use_ends_the_worker(worker: Worker) -> None:
-    """The error names the setting and its value."""
-    metrics_port = MetricsPort(worker.port, ["tcp:port=1:interface=127.0.0.1"], ServerStatus())
-    with pytest.raises(SystemExit, match=rf"CLOCK_METRICS_PORT={worker.port} is unavailable: .*already in use"):
-        metrics_port.listen()
+def test_a_port_in_use_ends_the_worker(broker: Broker, worker: Worker, directory: Path) -> None:
+    """With exit code 1 and one line, which names the setting and its value."""
+    command = [sys.executable, "-m", "tournament.server", "-p", str(free_port()), "tournament.asgi:application"]
+    environment = {"REDIS_URL": broker.url, "CLOCK_METRICS_PORT": str(worker.port)}
+    with Program("second", command, directory, environment) as second:
+        assert second.wait() == 1
+        last = second.output().splitlines()[-1]
+        assert re.fullmatch(rf"CLOCK_METRICS_PORT={worker.port} is unavailable: .*already in use.*", last)
+        assert "Traceback" not in second.output()
 
 
 @pytest.mark.parametrize(
