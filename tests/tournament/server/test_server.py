@@ -121,7 +121,7 @@ def test_the_reason_of_a_close_reaches_the_client(worker: Worker, rate: str) -> 
         close = closing(client).rcvd
     assert close is not None
     assert close.code == CLOSE_BROKEN_CONTRACT
-    assert close.reason == "rate must be one of 100, 50, 25, 20, 10, 5, 2, 1"
+    assert close.reason == "rate must be one of auto, 100, 50, 25, 20, 10, 5, 2, 1"
 
 
 @pytest.mark.usefixtures("bystander")
