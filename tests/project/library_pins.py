@@ -192,6 +192,19 @@ TWISTED = [
 ]
 
 AUTOBAHN = [
+    *(
+        pin
+        for module in ("autobahn.websocket.protocol", "autobahn.twisted.websocket")
+        for pin in _pins(
+            "autobahn",
+            f"{module}:",
+            SERVER + "autobahn_log.py",
+            {
+                "hltype": ("(obj)", "colours a name for the log, which is left out"),
+                "hlval": ("(val, color=, bold=)", "colours a value for the log, which is left out"),
+            },
+        )
+    ),
     *_pins(
         "autobahn",
         "autobahn.twisted.websocket:WebSocketAdapterProtocol",

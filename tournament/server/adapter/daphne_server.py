@@ -18,6 +18,7 @@ from twisted.internet import defer
 
 from clock.asgi import REPEATED_REQUEST, Answer
 from clock.process.supervisor import Supervisor
+from tournament.server.adapter.autobahn_log import omit_colours
 from tournament.server.adapter.connection_events import ConnectionEvents
 from tournament.server.adapter.http_channel import HttpChannel, HttpRules, channel_maker, to_bytes
 from tournament.server.adapter.inbox import Inbox
@@ -105,6 +106,7 @@ class DaphneServer(Server):
         self.http_factory.protocol = channel_maker(self._http_rules)
         self.ws_factory.protocol = WebSocket.with_options_of(self.ws_factory, self._events.connected)
         log_twisted_errors()
+        omit_colours()
         self._events.started()
 
     def _stopping(self) -> Any:
