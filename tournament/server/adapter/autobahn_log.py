@@ -1,7 +1,7 @@
 """Autobahn's log, without the terminal colours that it prepares for lines that nobody reads.
 
-Autobahn formats some twenty names and values for each connection with colours, whatever the log level is. That is a tenth
-of what a handshake costs.
+Autobahn formats some twenty names and values for each connection with colours, whatever the log level is. That is a
+tenth of what a handshake costs.
 """
 
 from typing import Any
