@@ -6,6 +6,7 @@
 PYTHON ?= python3
 PORT ?= 8001
 BIND ?= 127.0.0.1
+WORKERS ?= 1
 SECONDS ?= 60
 MINUTES ?= 20
 PROCESSES ?= 3
@@ -27,8 +28,8 @@ help:  ## List the targets
 	@$(run) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
-up: .venv/.ready  ## Run a broker, a ticker and a worker until Ctrl-C (PORT=8001 BIND=127.0.0.1)
-	@exec $(run) -m tournament.up --bind $(BIND) --port $(PORT) --end-with-parent
+up: .venv/.ready  ## Run a broker, a ticker and a worker until Ctrl-C (PORT=8001 BIND=127.0.0.1 WORKERS=1)
+	@exec $(run) -m tournament.up --bind $(BIND) --port $(PORT) --workers $(WORKERS) --end-with-parent
 
 tools-%: .venv/.ready
 	@$(run) -m testbed.tools $*

@@ -17,8 +17,9 @@ from websockets.sync.client import connect
 from clock.contract import CLOSE_GOING_AWAY
 from testbed.processes import Broker, Ticker, Worker, accepts_connections, wait_until
 from testbed.viewers import connect as connect_viewer
+from tournament.processes.link import open_link
 from tournament.server.drain import CHECK_INTERVAL_S, HURRIED_SPREAD_S, STRAGGLER_TIMEOUT_S, Drain
-from tournament.server.server import Server
+from tournament.server.server import SETTLING_S, Server
 from tournament.up.broker import free_port
 
 # --- In virtual time ---
@@ -143,6 +144,15 @@ async def test_a_hurried_drain(at: float, listens_until: float, ends_by: float) 
     assert last[-1] - last[0] > 0.02, "still not all at once"
 
 
+async def test_another_notice() -> None:
+    """A worker that is replaced has one of its own."""
+    worker = FakeWorker()
+    drain = worker.drain(60, 5)
+    drain.set_notice(1)
+    await drain.run()
+    assert worker.stopped_listening == [pytest.approx(1)]
+
+
 async def test_a_hurry_never_prolongs_a_drain() -> None:
     """A spread of a tenth of a second stays one."""
     worker = FakeWorker(10)
@@ -259,6 +269,53 @@ async def test_which_signals_hurry(numbers: list[signal.Signals], *, is_hurried:
         server._stop_on(number)
     assert drain.hurry.called is is_hurried
     assert server.status.draining
+
+
+def linked_server() -> tuple[Server, Mock]:
+    """Return a server with a supervisor, and its drain."""
+    far_end = open_link()[1]
+    server = Server(
+        lambda *_: None,  # type: ignore[arg-type]
+        ["tcp:0"],
+        link=far_end,
+        ping_interval=6,
+        ping_timeout=6,
+        websocket_max_message_size=0,
+    )
+    server._drain = drain = Mock(run=AsyncMock())
+    server.supervisor.start = Mock()  # type: ignore[method-assign]
+    return server, drain
+
+
+async def test_a_supervisor_that_stops_may_send_a_signal_as_well() -> None:
+    """The first signal after its request hurries nothing: whoever stops all processes sent it. The next one does."""
+    server, drain = linked_server()
+    server.drain_for_supervisor("a test says so", expects_connections=True)
+    assert server.status.draining
+    server._stop_on(signal.SIGTERM)
+    assert not drain.hurry.called
+    assert not drain.set_notice.called, "a load balancer may be in front of the supervisor"
+    server._stop_on(signal.SIGTERM)
+    assert drain.hurry.called
+
+
+async def test_a_supervisor_that_sends_no_more_needs_no_notice() -> None:
+    """A worker that is replaced waits only for the requests on connections that it has just got."""
+    server, drain = linked_server()
+    server.drain_for_supervisor("a test says so", expects_connections=False)
+    drain.set_notice.assert_called_once_with(SETTLING_S)
+    server._stop_on(signal.SIGTERM)
+    assert drain.hurry.called, "this one is meant"
+
+
+async def test_a_linked_worker_is_idle_when_nothing_more_will_come() -> None:
+    """Connections that are under way count."""
+    server, _ = linked_server()
+    server._daphne.is_idle = lambda: True  # type: ignore[method-assign]
+    assert server._receiver is not None
+    assert not server.is_idle()
+    server._receiver.is_closed = True
+    assert server.is_idle()
 
 
 def test_a_drain_does_not_wait_for_clients(broker: Broker, ticker: Ticker, directory: Path) -> None:
