@@ -223,6 +223,10 @@ class Workers(Worker):
         super().start()
         wait_until(lambda: not self.running or None not in map(self.opened, (1, 2)), "both workers answer")
 
+    def wait_for_ticks(self, seconds: float = 20.0) -> None:
+        """Wait until both have ticks, and the supervisor knows."""
+        self.wait_for_output("is ready\n", times=2, seconds=seconds)
+
     def child(self, number: int) -> int:
         """Return the process id of the first or second worker."""
         return int(re.findall(rf"worker {number} \(process (\d+)\) starts", self.output())[-1])

@@ -27,7 +27,7 @@ def start(stack: Stack, recorder: Recorder, crowd: int = CROWD, *, reconnects: b
     workers = Workers(stack.broker.url, stack.directory)
     stack.workers.append(workers)
     workers.start()
-    workers.wait_for_output("receiving ticks", times=2)
+    workers.wait_for_ticks()
     recorder.add(crowd, [workers.port], rate=CROWD_RATE, reconnects=reconnects)
     recorder.run(2)
     return workers

@@ -95,8 +95,7 @@ def test_make_up_with_two_workers(directory: Path, broker: Broker) -> None:
     command = ["make", "--no-print-directory", "up", f"PORT={port}", "WORKERS=2"]
     with Program("up", command, directory, {**PATH, **settings}) as program:
         program.wait_for_output(f"the clock is at http://127.0.0.1:{port}/clock/")
-        program.wait_for_output("worker 2 (process ")
-        wait_until(lambda: program.output().count("receiving ticks") == 2, "both receive ticks")
+        program.wait_for_output("is ready\n", times=2)
         started = family(program.pid)
         assert len(started) == 5, "make up, the ticker, the supervisor and two workers"
         program.signal(signal.SIGINT)

@@ -52,6 +52,7 @@ class Child:
         self._reports = ReportReader(self._link)
         self._log = StateLog(logger)
         self._log.logged = REPORTS  # at first nothing is wrong
+        self._has_been_ready = False
         try:
             self._process = start(number, self._far_end)
         except BaseException:
@@ -68,6 +69,9 @@ class Child:
         if report := self._reports.read():
             self.standing.record(report)
             self._log.enter(REPORTS, logging.INFO, f"{self} reports again")
+            if report.is_ready and not self._has_been_ready:
+                self._has_been_ready = True
+                logger.info("%s is ready", self)
             if not report.is_open and not self.standing.is_retired:
                 self.retire()
         elif self.exit_code is not None:

@@ -189,7 +189,7 @@ class Supervisor:
         predecessor, place.child = place.child, newcomer
         place.policy.record_start()
         if predecessor is not None:  # it has not ended meanwhile
-            logger.info("%s is ready: %s drains", newcomer, predecessor)
+            logger.info("%s drains", predecessor)
             predecessor.retire()
             self._leaving.append(predecessor)
         if not self._to_replace:

@@ -14,17 +14,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Origin
 
 from clock.contract import CLOSE_FULL, CLOSE_GOING_AWAY
 from testbed.accounting import open_files, process_tree
 from testbed.processes import ROOT, Broker, Program, Ticker, Worker, Workers, accepts_connections, wait_until
-from testbed.viewers import Viewer, close, handshake, watch
+from testbed.viewers import TEXT, Viewer, close, handshake, watch
 from testbed.viewers import connect as connect_viewer
 
+CLOSE = 0x88  # the first byte of a close frame (RFC 6455, section 5.2)
+
 FAST = {"CLOCK_DRAIN_NOTICE": "1", "CLOCK_DRAIN_SPREAD": "1"}
+
+
+@pytest.fixture(scope="module")
+def shared(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[Workers]:
+    """Two workers that have the time. No test may stop them."""
+    assert ticker.running
+    with Workers(broker.url, directory, **FAST) as workers:
+        workers.wait_for_ticks()
+        yield workers
+        assert "Traceback" not in workers.output()
 
 
 @pytest.fixture
@@ -32,14 +41,9 @@ def workers(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[Workers
     """Two workers that have the time."""
     assert ticker.running
     with Workers(broker.url, directory, **FAST) as workers:
-        wait_for_ticks(workers)
+        workers.wait_for_ticks()
         yield workers
         assert "Traceback" not in workers.output()
-
-
-def wait_for_ticks(workers: Workers) -> None:
-    """Wait until both receive ticks."""
-    workers.wait_for_output("receiving ticks", times=2)
 
 
 def is_alive(pid: int) -> bool:
@@ -56,18 +60,20 @@ def newcomers(workers: Workers, directory: Path, seconds: float) -> Program:
     return Program("newcomers", [sys.executable, "-m", "testbed.newcomers", *arguments], directory)
 
 
-def stream(workers: Workers) -> ClientConnection:
-    """Open the stream."""
-    origin = Origin(f"http://{workers.host}")
-    return connect(f"ws://{workers.host}/ws/clock/?rate=10", origin=origin, compression=None, close_timeout=1)
-
-
-def close_code(client: ClientConnection) -> int | None:
-    """Read until the worker closes, and return its code."""
-    with pytest.raises(ConnectionClosed) as caught:
+def close_code(viewer: Viewer) -> int | None:
+    """Read until the worker closes, and return its code; None if there is no close frame."""
+    viewer.socket.settimeout(10)
+    buffer = viewer.buffer
+    with viewer.socket:
         while True:
-            client.recv(timeout=10)
-    return None if caught.value.rcvd is None else caught.value.rcvd.code
+            while len(buffer) < 2 or len(buffer) < 2 + buffer[1]:
+                chunk = viewer.socket.recv(65_536)
+                if not chunk:
+                    return None
+                buffer += chunk
+            if buffer[0] == CLOSE:
+                return int.from_bytes(buffer[2:4])
+            buffer = buffer[2 + buffer[1] :]
 
 
 def counts(workers: Workers) -> list[float]:
@@ -75,54 +81,54 @@ def counts(workers: Workers) -> list[float]:
     return [workers.viewers(number) or 0 for number in (1, 2)]
 
 
-def test_viewers_are_spread_over_both(workers: Workers) -> None:
+def test_viewers_are_spread_over_both(shared: Workers) -> None:
     """Within 10 %, while pages are requested in between, and again after many have left and others have come."""
     viewers: list[Viewer] = []
 
     def add(count: int) -> None:
         for number in range(count):
-            viewers.append(connect_viewer(workers.port, "/ws/clock/?rate=1"))
+            viewers.append(connect_viewer(shared.port, "/ws/clock/?rate=1"))
             if number % 20 == 0:
-                assert [workers.get(path)[0] for path in ("/clock/", "/clock/now", "/readyz")] == [200, 200, 200]
+                assert [shared.get(path)[0] for path in ("/clock/", "/clock/now", "/readyz")] == [200, 200, 200]
                 watch(viewers, 0.01)
 
     add(300)
-    wait_until(lambda: sum(counts(workers)) == 300, "all are counted", 5)
-    assert all(135 <= count <= 165 for count in counts(workers)), counts(workers)
+    wait_until(lambda: sum(counts(shared)) == 300, "all are counted", 5)
+    assert all(135 <= count <= 165 for count in counts(shared)), counts(shared)
     random.Random(1).shuffle(viewers)
     close(viewers[:200])
     del viewers[:200]
     add(200)
-    wait_until(lambda: sum(counts(workers)) == 300, "all are counted", 5)
-    assert all(135 <= count <= 165 for count in counts(workers)), counts(workers)
+    wait_until(lambda: sum(counts(shared)) == 300, "all are counted", 5)
+    assert all(135 <= count <= 165 for count in counts(shared)), counts(shared)
     close(viewers)
 
 
-def test_connections_that_are_reset_at_once_leave_nothing(workers: Workers) -> None:
+def test_connections_that_are_reset_at_once_leave_nothing(shared: Workers) -> None:
     """Neither the supervisor nor a worker keeps a descriptor of them."""
-    pids = process_tree(workers.pid)
+    pids = process_tree(shared.pid)
     before = [open_files(pid) for pid in pids]
     for _ in range(500):
-        client = socket.create_connection(("127.0.0.1", workers.port))
+        client = socket.create_connection(("127.0.0.1", shared.port))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()
     wait_until(lambda: [open_files(pid) for pid in pids] <= before, "all descriptors are closed", 5)
-    assert workers.get("/readyz")[0] == 200
+    assert shared.get("/readyz")[0] == 200
 
 
-def test_each_worker_is_its_own_process_with_its_own_relay(workers: Workers) -> None:
+def test_each_worker_is_its_own_process_with_its_own_relay(shared: Workers) -> None:
     """The supervisor has two children, and both receive ticks. Nobody but it listens on the port."""
-    assert {workers.child(1), workers.child(2)} == {*process_tree(workers.pid)[1:]}
-    assert workers.output().count("receiving ticks") == 2
-    assert workers.output().count("listening on http://") == 1
+    assert {shared.child(1), shared.child(2)} == {*process_tree(shared.pid)[1:]}
+    assert shared.output().count("receiving ticks") == 2
+    assert shared.output().count("listening on http://") == 1
     for number in (1, 2):
-        assert f"metrics are on port {workers.metrics_port + number - 1}, /metrics" in workers.output()
+        assert f"metrics are on port {shared.metrics_port + number - 1}, /metrics" in shared.output()
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
-def test_a_second_server_on_the_port_fails(workers: Workers, broker: Broker, processes: str) -> None:
+def test_a_second_server_on_the_port_fails(shared: Workers, broker: Broker, processes: str) -> None:
     """With exit code 1 and the usual message. The first one goes on."""
-    options = ["--processes", processes, "-p", str(workers.port)]
+    options = ["--processes", processes, "-p", str(shared.port)]
     done = subprocess.run(
         [sys.executable, "-m", "tournament.server", *options, "tournament.asgi:application"],
         cwd=ROOT,
@@ -135,7 +141,7 @@ def test_a_second_server_on_the_port_fails(workers: Workers, broker: Broker, pro
     assert done.returncode == 1
     assert "already in use" in done.stderr
     assert "Traceback" not in done.stderr
-    assert workers.get("/readyz")[0] == 200
+    assert shared.get("/readyz")[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -152,14 +158,14 @@ def test_an_invalid_setting_ends_all_at_once(directory: Path, settings: dict[str
         assert workers.output().count(message) == 1
 
 
-def test_a_metrics_port_in_use_ends_all(workers: Workers, broker: Broker, directory: Path) -> None:
+def test_a_metrics_port_in_use_ends_all(shared: Workers, broker: Broker, directory: Path) -> None:
     """The message names the setting and the port."""
     other = Workers(broker.url, directory)
-    other._environment["CLOCK_METRICS_PORT"] = str(workers.metrics_port - 1)
+    other._environment["CLOCK_METRICS_PORT"] = str(shared.metrics_port - 1)
     Program.start(other)
     assert other.wait() == 1
-    assert f"CLOCK_METRICS_PORT={workers.metrics_port - 1} is unavailable for 2 workers" in other.output()
-    assert f":{workers.metrics_port}: " in other.output()
+    assert f"CLOCK_METRICS_PORT={shared.metrics_port - 1} is unavailable for 2 workers" in other.output()
+    assert f":{shared.metrics_port}: " in other.output()
 
 
 def test_a_worker_that_dies_is_restarted(workers: Workers, directory: Path) -> None:
@@ -217,7 +223,7 @@ def test_a_worker_that_stands_still_gets_nothing_new(workers: Workers, directory
 def test_workers_are_replaced_in_turn(workers: Workers, directory: Path) -> None:
     """SIGUSR1: at 50 connects a second none is refused or reset. Viewers get 4012, and all find a place again."""
     old = {workers.child(1), workers.child(2)}
-    clients = [stream(workers) for _ in range(10)]
+    clients = [connect_viewer(workers.port) for _ in range(10)]
     with newcomers(workers, directory, 15) as program:
         time.sleep(0.5)
         workers.signal(signal.SIGUSR1)
@@ -235,7 +241,7 @@ def test_workers_are_replaced_in_turn(workers: Workers, directory: Path) -> None
 def test_sigterm_drains_all(workers: Workers) -> None:
     """They serve on while they report that they are not ready; then nothing listens, and viewers get 4012. Exit 0."""
     children = process_tree(workers.pid)[1:]
-    clients = [stream(workers) for _ in range(10)]
+    clients = [connect_viewer(workers.port) for _ in range(10)]
     workers.signal(signal.SIGTERM)
     wait_until(lambda: workers.get("/readyz")[0] == 503, "they are not ready", 1)
     assert workers.get("/readyz")[1] == '{"ready": false, "reasons": ["draining"]}'
@@ -248,7 +254,7 @@ def test_sigterm_drains_all(workers: Workers) -> None:
 
 def test_one_signal_for_all_processes_does_not_hurry(workers: Workers) -> None:
     """As from systemd, which signals the supervisor and its workers. Each drains as after one signal."""
-    client = stream(workers)
+    client = connect_viewer(workers.port)
     start = time.monotonic()
     for pid in process_tree(workers.pid):
         os.kill(pid, signal.SIGTERM)
@@ -260,8 +266,8 @@ def test_one_signal_for_all_processes_does_not_hurry(workers: Workers) -> None:
 def test_ctrl_c_hurries(broker: Broker, ticker: Ticker, directory: Path) -> None:
     """However long notice and spread are."""
     with Workers(broker.url, directory, CLOCK_DRAIN_NOTICE="60", CLOCK_DRAIN_SPREAD="60") as workers:
-        wait_for_ticks(workers)
-        clients = [stream(workers) for _ in range(4)]
+        workers.wait_for_ticks()
+        clients = [connect_viewer(workers.port) for _ in range(4)]
         workers.signal(signal.SIGINT)
         assert [close_code(client) for client in clients] == [CLOSE_GOING_AWAY] * 4
         assert workers.wait(6) == 0
@@ -270,7 +276,7 @@ def test_ctrl_c_hurries(broker: Broker, ticker: Ticker, directory: Path) -> None
 def test_workers_outlive_their_supervisor_only_to_drain(workers: Workers) -> None:
     """When it is killed, viewers get 4012, and no process is left."""
     children = process_tree(workers.pid)[1:]
-    clients = [stream(workers) for _ in range(4)]
+    clients = [connect_viewer(workers.port) for _ in range(4)]
     workers.signal(signal.SIGKILL)
     assert [close_code(client) for client in clients] == [CLOSE_GOING_AWAY] * 4
     wait_until(lambda: not any(map(is_alive, children)), "all have ended", 10)
@@ -282,7 +288,7 @@ def test_the_address_of_a_client_is_its_own(broker: Broker, ticker: Ticker, dire
         Workers(broker.url, directory, CLOCK_MAX_VIEWERS_PER_ADDRESS="1", **FAST) as workers,
         contextlib.ExitStack() as s,
     ):
-        wait_for_ticks(workers)
+        workers.wait_for_ticks()
 
         def first_byte(address: str) -> int:
             """Connect from an address, and return the first byte of the first frame."""
@@ -293,23 +299,23 @@ def test_the_address_of_a_client_is_its_own(broker: Broker, ticker: Ticker, dire
             return (rest or client.recv(1))[0]
 
         first = [first_byte("127.0.0.1") for _ in range(2)]
-        assert first == [0x81, 0x81], "one on each worker"
-        assert first_byte("127.0.0.1") == 0x88, f"a close frame: {CLOSE_FULL}"
-        assert first_byte("127.0.0.2") == 0x81
+        assert first == [TEXT, TEXT], "one on each worker"
+        assert first_byte("127.0.0.1") == CLOSE
+        assert first_byte("127.0.0.2") == TEXT
 
 
 def test_a_full_worker_gets_nothing_new(broker: Broker, ticker: Ticker, directory: Path) -> None:
     """Both fill up; then newcomers are told so with 4013; who leaves makes room on the right worker."""
     with Workers(broker.url, directory, CLOCK_MAX_VIEWERS="5", **FAST) as workers:
-        wait_for_ticks(workers)
+        workers.wait_for_ticks()
         viewers = [connect_viewer(workers.port) for _ in range(10)]
         assert counts(workers) == [5, 5]
         wait_until(lambda: workers.get("/readyz")[0] == 503, "both are full", 2)
-        assert close_code(stream(workers)) == CLOSE_FULL
+        assert close_code(connect_viewer(workers.port)) == CLOSE_FULL
         close(viewers[:1])
         time.sleep(0.5)
-        with stream(workers) as client:
-            assert client.recv(timeout=5)
+        viewers.append(connect_viewer(workers.port))
+        assert receives(viewers[-1])
         close(viewers[1:])
 
 
@@ -320,7 +326,7 @@ def test_a_unix_socket(broker: Broker, ticker: Ticker, directory: Path) -> None:
     workers.command[workers.command.index("-p") :] = ["-u", str(path), "tournament.asgi:application"]
     Program.start(workers)
     try:
-        wait_for_ticks(workers)
+        workers.wait_for_ticks()
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(5)
             client.connect(str(path))
