@@ -37,7 +37,9 @@ def send_newcomers(stack: Stack, workers: Workers, seconds: float) -> Program:
     """Have newcomers connect for so many seconds."""
     arguments = ["--port", workers.port, "--per-second", NEWCOMERS_PER_S, "--seconds", seconds]
     return stack.run(
-        Program("newcomers", [sys.executable, "-m", "testbed.newcomers", *map(str, arguments)], stack.directory)
+        Program(
+            "newcomers", [sys.executable, "-m", "testbed.recording.newcomers", *map(str, arguments)], stack.directory
+        )
     )
 
 

@@ -57,7 +57,7 @@ def is_alive(pid: int) -> bool:
 def newcomers(workers: Workers, directory: Path, seconds: float) -> Program:
     """Return a program that connects 50 viewers a second, one after the other."""
     arguments = ["--port", str(workers.port), "--per-second", "50", "--seconds", str(seconds)]
-    return Program("newcomers", [sys.executable, "-m", "testbed.newcomers", *arguments], directory)
+    return Program("newcomers", [sys.executable, "-m", "testbed.recording.newcomers", *arguments], directory)
 
 
 def close_code(viewer: Viewer) -> int | None:

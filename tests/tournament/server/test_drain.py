@@ -5,9 +5,10 @@ import signal
 import socket
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, cast
 from unittest.mock import AsyncMock, Mock
 
 import pytest
@@ -271,25 +272,21 @@ async def test_which_signals_hurry(numbers: list[signal.Signals], *, is_hurried:
     assert server.status.draining
 
 
-def linked_server() -> tuple[Server, Mock]:
-    """Return a server with a supervisor, and its drain."""
-    far_end = open_link()[1]
-    server = Server(
-        lambda *_: None,  # type: ignore[arg-type]
-        ["tcp:0"],
-        link=far_end,
-        ping_interval=6,
-        ping_timeout=6,
-        websocket_max_message_size=0,
-    )
-    server._drain = drain = Mock(run=AsyncMock())
+@pytest.fixture
+def linked_server() -> Iterator[Server]:
+    """A server with a supervisor. Its drain is a mock."""
+    near_end, far_end = open_link()
+    options = {"ping_interval": 6, "ping_timeout": 6, "websocket_max_message_size": 0}
+    server = Server(lambda *_: None, ["tcp:0"], link=far_end, **options)  # type: ignore[arg-type]
+    server._drain = Mock(run=AsyncMock())
     server.supervisor.start = Mock()  # type: ignore[method-assign]
-    return server, drain
+    with near_end, far_end:
+        yield server
 
 
-async def test_a_supervisor_that_stops_may_send_a_signal_as_well() -> None:
+def test_a_supervisor_that_stops_may_send_a_signal_as_well(linked_server: Server) -> None:
     """The first signal after its request hurries nothing: whoever stops all processes sent it. The next one does."""
-    server, drain = linked_server()
+    server, drain = linked_server, cast("Mock", linked_server._drain)
     server.drain_for_supervisor("a test says so", expects_connections=True)
     assert server.status.draining
     server._stop_on(signal.SIGTERM)
@@ -299,18 +296,18 @@ async def test_a_supervisor_that_stops_may_send_a_signal_as_well() -> None:
     assert drain.hurry.called
 
 
-async def test_a_supervisor_that_sends_no_more_needs_no_notice() -> None:
+def test_a_supervisor_that_sends_no_more_needs_no_notice(linked_server: Server) -> None:
     """A worker that is replaced waits only for the requests on connections that it has just got."""
-    server, drain = linked_server()
+    server, drain = linked_server, cast("Mock", linked_server._drain)
     server.drain_for_supervisor("a test says so", expects_connections=False)
     drain.set_notice.assert_called_once_with(SETTLING_S)
     server._stop_on(signal.SIGTERM)
     assert drain.hurry.called, "this one is meant"
 
 
-async def test_a_linked_worker_is_idle_when_nothing_more_will_come() -> None:
+def test_a_linked_worker_is_idle_when_nothing_more_will_come(linked_server: Server) -> None:
     """Connections that are under way count."""
-    server, _ = linked_server()
+    server = linked_server
     server._daphne.is_idle = lambda: True  # type: ignore[method-assign]
     assert server._receiver is not None
     assert not server.is_idle()

@@ -1,6 +1,6 @@
 """Newcomers: so many viewers a second connect, receive one frame and leave. None may be refused or reset.
 
-python -m testbed.newcomers --port 8001 --per-second 50 --seconds 20
+python -m testbed.recording.newcomers --port 8001 --per-second 50 --seconds 20
 
 It prints a report as JSON on its last line.
 """
