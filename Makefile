@@ -61,7 +61,7 @@ format: .venv/.ready node_modules/.ready  ## Format the code
 pictures: .venv/.ready  ## Take pictures of the page: all in .pictures, those of the documentation in docs/pictures
 	$(run) -m tests.page.pictures
 
-faults: tools-faults  ## Break each part of a running clock and check that it recovers (10 minutes; FAULTS=--readme updates the docs)
+faults: tools-faults  ## Break each part of a running clock and check that it recovers (12 minutes; FAULTS=--readme updates the docs)
 	$(run) -m tests.faults $(FAULTS)
 
 endurance: .venv/.ready  ## Run a clock under load for MINUTES=20 and check that memory and counts do not grow

@@ -53,6 +53,7 @@ class Child:
         self._log = StateLog(logger)
         self._log.logged = REPORTS  # at first nothing is wrong
         self._has_been_ready = False
+        self._must_drain = False  # and has not been told so yet
         try:
             self._process = start(number, self._far_end)
         except BaseException:
@@ -66,6 +67,8 @@ class Child:
         """Read what it has reported, and see whether it still runs. A child that is silent for too long is killed."""
         self.exit_code = self._process.poll()
         self.standing.check()
+        if self._must_drain:
+            self._send_drain()
         if report := self._reports.read():
             self.standing.record(report)
             self._log.enter(REPORTS, logging.INFO, f"{self} reports again")
@@ -114,8 +117,13 @@ class Child:
             self._process.send_signal(signal.SIGTERM)  # it has no viewers: while it starts, it exits at once
         else:
             # Not a signal: whoever stops all processes at once sends one as well, and a second one hurries a drain.
-            with contextlib.suppress(OSError):
-                self._link.send(DRAIN)
+            self._must_drain = True
+            self._send_drain()
+
+    def _send_drain(self) -> None:
+        with contextlib.suppress(OSError):  # the link is full: the next check tries again
+            self._link.send(DRAIN)
+            self._must_drain = False
 
     def retire(self) -> None:
         """Send it nothing more, and tell it so. Then it drains, if it does not already."""

@@ -7,7 +7,6 @@ import asyncio
 import logging
 import socket
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -21,7 +20,7 @@ REPORT_INTERVAL_S: Final = 0.2
 # Connections that are received in one iteration of the event loop, so that a crowd of them delays no tick.
 BATCH: Final = 32
 
-# Seconds for which a connection that has requested nothing counts as a viewer.
+# Seconds for which a connection on which nothing is requested counts as a viewer.
 UNDECIDED_S: Final = 2.0
 
 
@@ -58,9 +57,15 @@ class Receiver:
         self._now = now
         self._reports = ReportWriter(link)
         self._received = 0
-        self._undecided: deque[tuple[float, Adopted]] = deque()  # with the time when it was received
+        self._undecided: list[tuple[float, Adopted]] = []  # with the time when it was received
         self._is_open = True
         self.is_closed = False  # the supervisor sends nothing more
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing more will come, and something was requested on all connections that have come lately."""
+        self._forget_decided()
+        return self.is_closed and not self._undecided
 
     def start(self) -> None:
         """Begin to receive, on the running event loop."""
@@ -79,7 +84,9 @@ class Receiver:
 
     def report(self) -> None:
         """Report to the supervisor."""
-        report = Report(self._count_viewers(), self._received, self._worker.is_ready(), self._is_open)
+        self._forget_decided()
+        viewers = self._worker.viewer_count() + len(self._undecided)
+        report = Report(viewers, self._received, self._worker.is_ready(), self._is_open)
         try:
             self._reports.write(report)
         except OSError:
@@ -105,12 +112,9 @@ class Receiver:
                 self._end()
                 return
 
-    def _count_viewers(self) -> int:
-        now = self._now()
-        while self._undecided and now - self._undecided[0][0] > UNDECIDED_S:
-            self._undecided.popleft()
-        self._undecided = deque(pair for pair in self._undecided if pair[1].is_undecided)
-        return self._worker.viewer_count() + len(self._undecided)
+    def _forget_decided(self) -> None:
+        oldest = self._now() - UNDECIDED_S
+        self._undecided = [pair for pair in self._undecided if pair[0] >= oldest and pair[1].is_undecided]
 
     def _end(self) -> None:
         """Handle that the supervisor sends nothing more: it has ended, or another worker replaces this one."""

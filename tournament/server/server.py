@@ -217,7 +217,7 @@ class Server:
 
     def is_idle(self) -> bool:
         """Return whether there is no WebSocket, and no request in progress."""
-        return self._daphne.is_idle() and (self._receiver is None or self._receiver.is_closed)
+        return self._daphne.is_idle() and (self._receiver is None or self._receiver.is_idle)
 
 
 def with_backlog(endpoint: str) -> str:

@@ -348,6 +348,21 @@ def test_stopping_drains_all_workers(clock: Clock) -> None:
     assert len(clock.workers.started) == 2
 
 
+def test_a_worker_whose_link_is_full_learns_later_that_it_must_drain(clock: Clock) -> None:
+    """As soon as it receives again."""
+    first, _ = clock.running
+    (child, _) = clock.supervisor.children()
+    client, accepted = socket.socketpair()
+    with client, accepted:
+        while child.send(accepted, 1):
+            pass
+    clock.supervisor.stop("stopping on SIGTERM", in_a_hurry=False)
+    first.receive()
+    assert first.messages == []
+    clock.run(0.3)
+    assert first.messages == [DRAIN]
+
+
 @pytest.mark.parametrize("in_a_hurry", [(True,), (False, False), (False, True)])
 def test_a_hurry(clock: Clock, in_a_hurry: tuple[bool, ...]) -> None:
     """SIGINT and SIGQUIT hurry the workers, and so does any second signal."""

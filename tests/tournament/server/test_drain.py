@@ -306,7 +306,7 @@ def test_a_supervisor_that_sends_no_more_needs_no_notice(linked_server: Server) 
 
 
 def test_a_linked_worker_is_idle_when_nothing_more_will_come(linked_server: Server) -> None:
-    """Connections that are under way count."""
+    """Connections that are under way count, and those on which nothing was requested yet."""
     server = linked_server
     server._daphne.is_idle = lambda: True  # type: ignore[method-assign]
     assert server._receiver is not None

@@ -144,6 +144,9 @@ async def test_the_end_of_the_link(pair: Pair, how: str) -> None:
     pair.receiver.report()
     assert pair.worker.drains == [False]
     assert pair.receiver.is_closed
+    assert not pair.receiver.is_idle, "a request may still come"
+    pair.worker.connections[0].is_undecided = False
+    assert pair.receiver.is_idle
 
 
 async def test_a_worker_that_closes_still_receives(pair: Pair) -> None:
