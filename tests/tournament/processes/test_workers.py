@@ -176,16 +176,19 @@ def test_a_worker_that_dies_is_restarted(workers: Workers, directory: Path) -> N
         killed = workers.child(1)
         os.kill(killed, signal.SIGKILL)
         workers.wait_for_output(f"worker 1 (process {killed}) exited with code -9: restarting it in 0.2 s")
-        wait_until(lambda: workers.child(1) != killed and workers.opened(1) is not None, "it runs again")
+        assert sum(map(receives, viewers)) == 10, "those of the other stay"
+        close(viewers)
+        workers.wait_for_output("is ready\n", times=3)
         program.wait()
         report = json.loads(program.output())
     # Those that were connected to the worker when it died are lost, and no others.
     assert len(report["failures"]) <= 3, report
     assert report["served"] >= 240
-    stay = [viewer for viewer in viewers if receives(viewer)]
-    assert len(stay) == 10
-    assert (workers.opened(1) or 0) > 0, "it gets newcomers again"
-    close(viewers)
+    assert workers.child(1) != killed
+    newcomer = connect_viewer(workers.port)
+    other = connect_viewer(workers.port)
+    wait_until(lambda: counts(workers) == [1, 1], "both serve", 5)
+    close([newcomer, other])
 
 
 def receives(viewer: Viewer) -> bool:
