@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 5.0
 
+# Seconds that a successor has to become ready while another worker is.
+READY_TIMEOUT_S: Final = 60.0
+
 
 class Dispatcher(Protocol):
     """What accepts the connections, and sends them to the children."""
@@ -62,6 +65,7 @@ class Supervisor:
         self._leaving: list[Child] = []  # replaced, and not over yet
         self._to_replace: list[Place] = []
         self._newcomer: Child | None = None  # will replace the child of the first of these
+        self._newcomer_started_at = 0.0
         self._has_served = False  # a worker has started once, so the settings are valid
         self._is_stopping = False
 
@@ -171,7 +175,7 @@ class Supervisor:
         newcomer = self._newcomer
         if newcomer is None:
             if self._to_replace and not self._leaving:
-                self._newcomer = self._new_child(self._to_replace[0])
+                self._newcomer, self._newcomer_started_at = self._new_child(self._to_replace[0]), self._now()
                 if self._newcomer is None:
                     self._to_replace.clear()
         elif newcomer.exit_code is not None:
@@ -183,6 +187,15 @@ class Supervisor:
         elif self._to_replace and newcomer.standing.is_ready:
             self._newcomer = None
             self._move_in(newcomer, self._to_replace.pop(0))
+        elif self._to_replace and self._is_overdue():
+            logger.error("%s does not become ready: the others are not replaced", newcomer)
+            self._to_replace.clear()
+            newcomer.hurry()
+
+    def _is_overdue(self) -> bool:
+        """Return whether the newcomer should be ready by now. It need not if no worker is, as without ticks."""
+        has_had_time = self._now() - self._newcomer_started_at >= READY_TIMEOUT_S
+        return has_had_time and any(child.standing.is_ready for child in self.children())
 
     def _move_in(self, newcomer: Child, place: Place) -> None:
         """Make the newcomer the child of its place, and send its predecessor away."""

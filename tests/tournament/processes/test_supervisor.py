@@ -11,7 +11,7 @@ from tests.tournament.processes.fake_process import FakeProcess, FakeWorkers
 from tournament.processes.balance import CHECK_INTERVAL_S, SILENT_AFTER_S
 from tournament.processes.child import SILENCE_TIMEOUT_S, START_TIMEOUT_S, Child
 from tournament.processes.link import DRAIN
-from tournament.processes.supervisor import FIRST_PAUSE_S, Supervisor
+from tournament.processes.supervisor import FIRST_PAUSE_S, READY_TIMEOUT_S, Supervisor
 
 
 class FakeDispatcher:
@@ -303,6 +303,39 @@ def test_a_successor_that_fails_replaces_nobody(clock: Clock) -> None:
     clock.supervisor.replace_all()
     clock.run(0.3)
     assert len(clock.running) == 3, "it can be tried again"
+
+
+def test_a_successor_that_does_not_become_ready_replaces_nobody(clock: Clock) -> None:
+    """If others are ready: a new version that gets no ticks changes nothing."""
+    before = clock.running
+    clock.supervisor.replace_all()
+    clock.run(0.1)
+    newcomer = clock.running[-1]
+    clock.unready = {newcomer.pid}
+    clock.run(READY_TIMEOUT_S - 1)
+    assert newcomer.signals == []
+    clock.run(30)
+    assert newcomer.signals == [signal.SIGINT]
+    newcomer.exit_code = 0
+    clock.run(30)
+    assert clock.running == before
+    clock.supervisor.replace_all()
+    clock.run(0.3)
+    assert len(clock.running) == 3, "it can be tried again"
+
+
+def test_a_replacement_waits_for_ticks(clock: Clock) -> None:
+    """Without ticks no worker is ready, old or new. When they arrive it goes on."""
+    first, second = clock.running
+    clock.unready = {*range(first.pid, first.pid + 10)}
+    clock.supervisor.replace_all()
+    clock.run(300)
+    assert first.messages == []
+    assert len(clock.running) == 3
+    clock.unready = set()
+    clock.run(0.3)
+    assert first.messages == [b""]
+    assert second.messages == []
 
 
 def test_a_worker_that_dies_while_its_successor_starts_is_not_restarted(clock: Clock) -> None:
