@@ -103,6 +103,7 @@ async def test_a_crowd_that_no_link_can_hold_waits(hall: Hall) -> None:
     hall.connect(900)
     await asyncio.sleep(0.1)
     assert sum(child.standing.sent for child in hall.children) < 900, "links hold some hundred"
+    assert len(hall.dispatcher._waiting) == 1, "the others wait in the kernel"
     assert sum(await hall.received_in_all(900)) == 900
     hall.dispatcher.close()
 
