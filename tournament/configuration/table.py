@@ -179,7 +179,8 @@ CLOCK_METRICS_PORT: Final = Setting(
     used_by=_WORKER,
     compose_default="9100",
     compose_note="open in the Compose network only, neither published nor balanced",
-    description="The TCP port of `/metrics`, on the same address as the worker's main port.",
+    description="The TCP port of `/metrics`, on the same address as the worker's main port. With `--processes` it is"
+    " that of the first worker, and those of the others follow.",
 )
 CLOCK_FRAME_ANCESTORS: Final = Setting(
     name="CLOCK_FRAME_ANCESTORS",

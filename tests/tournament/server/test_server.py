@@ -25,8 +25,9 @@ from testbed.accounting import open_files
 from testbed.processes import ROOT, Broker, PlainWorker, Ticker, Worker, accepts_connections, wait_until
 from testbed.viewers import Viewer, watch
 from testbed.viewers import connect as connect_viewer
+from tournament.processes.listening import BACKLOG
 from tournament.server import command_line
-from tournament.server.server import BACKLOG, with_backlog
+from tournament.server.server import with_backlog
 from tournament.up.broker import free_port
 
 HANDSHAKE = (
