@@ -16,7 +16,7 @@ from bench.subjects.catalogue import SUBJECTS
 from bench.subjects.peers import PEERS
 from bench.trial import figures
 from bench.trial.figures import FLOOR, WORKER, Turns
-from bench.trial.scenario import Record, verdicts
+from bench.trial.scenario import Record, Scenario, verdicts
 from bench.trial.target import Verdict, judge
 
 
@@ -91,7 +91,7 @@ def compute(session: Session, machine: dict[str, str | int], minutes: float) -> 
             continue
         results.verdicts += verdicts(scenario, record)
         sides = dict.fromkeys(side for turn in record.turns for side in turn)
-        results.rows += [row(scenario.title, side, record.turns) for side in sides]
+        results.rows += [row(scenario, side, record.turns) for side in sides]
         if record.problem:
             results.not_measured[scenario.title] = reason(record)
     for ladder, steps in session.steps.items():
@@ -108,7 +108,7 @@ def reason(record: Record) -> str:
     return record.problem.strip().splitlines()[-1].rstrip(".")
 
 
-def row(scenario: str, side: str, turns: Turns) -> Row:
+def row(scenario: Scenario, side: str, turns: Turns) -> Row:
     """Return the figures of one side of a scenario."""
     ratios = [
         figures.cpu_us_of(turn[side]) / figures.cpu_us_of(turn[FLOOR])
@@ -116,16 +116,14 @@ def row(scenario: str, side: str, turns: Turns) -> Row:
         if FLOOR in turn and side != FLOOR and turn[side].window.frames and turn[FLOOR].window.frames
     ]
     samples = figures.samples(turns, side)
-    # In a storm most of the CPU time goes into handshakes or page loads, not into frames.
-    is_steady = all(one.connect is None for one in samples[1:]) and not any(one.values for one in samples)
     busy = [100 * (one.window.cpu_share + one.window.waited_share) for one in samples]
     return Row(
-        scenario,
+        scenario.title,
         side,
         len(samples),
         _number(figures.worst_rate(turns, side)),
-        _number(figures.cpu_us(turns, side)) if is_steady else None,
-        [round(ratio, 3) for ratio in ratios] if is_steady else [],
+        _number(figures.cpu_us(turns, side)) if scenario.is_steady else None,
+        [round(ratio, 3) for ratio in ratios] if scenario.is_steady else [],
         _number(figures.core_percent(turns, side)),
         _number(figures.late_ms(turns, side, 50)),
         _number(figures.late_ms(turns, side, 99)),

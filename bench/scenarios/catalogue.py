@@ -65,6 +65,7 @@ SCENARIOS: Final = (
         minimum=3,
         maximum=6,
         turn_s=5,
+        is_steady=False,
     ),
     Scenario(
         "storm",
@@ -74,6 +75,7 @@ SCENARIOS: Final = (
         minimum=2,
         maximum=4,
         turn_s=26,
+        is_steady=False,
     ),
     Scenario(
         "overload",
@@ -83,6 +85,7 @@ SCENARIOS: Final = (
         minimum=2,
         maximum=4,
         turn_s=25,
+        is_steady=False,
     ),
     Scenario(
         "two workers",

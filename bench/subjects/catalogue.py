@@ -5,13 +5,7 @@ from typing import Final
 from bench.subjects.balancer import BALANCED
 from bench.subjects.peers import PEERS
 from bench.subjects.subject import Deployment, Environment, Subject, python_server
-from testbed.processes import PlainWorker, Worker
-
-
-class TwoWorkers(Worker):
-    """Two workers on one port, and their supervisor."""
-
-    module = ("tournament.server", "--processes", "2")
+from testbed.processes import PlainWorker, Worker, Workers
 
 
 def worker(name: str, title: str, kind: type[Worker]) -> Subject:
@@ -42,7 +36,7 @@ ALL: Final = (
     baseline("loop", "baseline: one loop per connection"),
     baseline("group", "baseline: every connection in the group"),
     *PEERS,
-    worker("processes", "two workers on one port", TwoWorkers),
+    worker("processes", "two workers on one port", Workers),
     *BALANCED,
 )
 

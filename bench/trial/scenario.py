@@ -20,6 +20,7 @@ class Scenario:
 
     `open` prepares it, and gives a function that takes a turn. It takes at least `minimum` turns, and at most `maximum`
     while a target is undecided. `start_s` is about how long it takes to prepare, and `turn_s` how long a turn takes.
+    `is_steady` is false if viewers or pages arrive meanwhile: then most of the CPU time does not go into frames.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Scenario:
     maximum: int = 4
     start_s: float = 6.0
     turn_s: float = 3.2
+    is_steady: bool = True
 
     @property
     def seconds(self) -> float:

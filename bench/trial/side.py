@@ -1,10 +1,8 @@
 """A side: a subject that runs, with a load generator of its own."""
 
-import os
-import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Final, Self
@@ -15,7 +13,7 @@ from bench.subjects.gate import GateControl
 from bench.subjects.subject import Environment, Subject
 from bench.trial.sample import Sample
 from testbed.accounting import cpu_ns, open_files, private_bytes, process_tree
-from testbed.processes import Program
+from testbed.processes import Program, Worker
 from testbed.published import Published
 
 FIRST_FRAME_TIMEOUT_S: Final = 20.0
@@ -73,7 +71,8 @@ class Side:
             self._stage.gate.open_for([self.namespace])
             for program in (*self._deployment.measured, *self._deployment.helpers):
                 self._exits.enter_context(program)
-            self._exits.callback(self._kill_all)
+                if isinstance(program, Worker):
+                    program.wait_for_ticks()
             generator = LoadGenerator(self._deployment.port, while_waiting=self._stage.published.receive)
             self.generator = self._exits.enter_context(generator)
             self._idle_files = self._open_files()
@@ -83,12 +82,6 @@ class Side:
 
     def __exit__(self, *_: object) -> None:
         self._exits.close()
-
-    def _kill_all(self) -> None:
-        """End the programs with their children, which may outlive a program that is killed."""
-        for pid in self.pids():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
 
     def _wait_for_frame(self) -> None:
         deadline = time.monotonic() + FIRST_FRAME_TIMEOUT_S
@@ -107,6 +100,11 @@ class Side:
     def path(self) -> str:
         """The path of the stream."""
         return self._subject.path
+
+    @property
+    def programs(self) -> list[Program]:
+        """The measured programs."""
+        return self._deployment.measured
 
     def pids(self) -> list[int]:
         """Return the ids of all measured processes."""

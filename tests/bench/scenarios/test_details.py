@@ -1,10 +1,9 @@
-"""What single scenarios compute: the files of a page, what a page shows, the viewers of two workers, and a rate."""
+"""What single scenarios compute: the files of a page, what a page shows, and a rate."""
 
 import pytest
 
 from bench.scenarios.crowded_page import medians
 from bench.scenarios.page_loads import files_of_page, references
-from bench.scenarios.processes import fewest_and_most
 from bench.scenarios.steady import nearest_rate
 from testbed.processes import Worker
 
@@ -44,14 +43,6 @@ def test_the_medians_of_a_page() -> None:
         medians([*readings, [1000.0, 1000.0, None]])
     with pytest.raises(AssertionError, match="hardly paints"):
         medians(readings[:10])
-
-
-def test_the_viewers_of_two_workers() -> None:
-    """Three processes: the supervisor has none. If one worker has all, the other one has none."""
-    before = {1: 20, 2: 30, 3: 30}
-    assert fewest_and_most(before, {1: 20, 2: 440, 3: 420}) == (390, 410)
-    assert fewest_and_most(before, {1: 20, 2: 830, 3: 30}) == (0, 800)
-    assert fewest_and_most({1: 20}, {1: 820}) == (0, 800)
 
 
 @pytest.mark.parametrize(("measured", "rate"), [(99.7, 100), (74, 100), (61, 50), (24.9, 25), (9.8, 10), (0.0, 10)])

@@ -6,6 +6,7 @@ once a second or two. Here the times in there are those of the monotonic clock.
 
 import asyncio
 import logging
+import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -18,6 +19,8 @@ from twisted.internet import defer
 
 from clock.asgi import REPEATED_REQUEST, Answer
 from clock.process.supervisor import Supervisor
+from tournament.server.adapter.adopted_connection import AdoptedConnection
+from tournament.server.adapter.autobahn_log import omit_colours
 from tournament.server.adapter.connection_events import ConnectionEvents
 from tournament.server.adapter.http_channel import HttpChannel, HttpRules, channel_maker, to_bytes
 from tournament.server.adapter.inbox import Inbox
@@ -52,7 +55,10 @@ class ServerEvents(Protocol):
 
 
 class DaphneServer(Server):
-    """Daphne's server. Its tasks run under `supervisor`; `options` are Daphne's own."""
+    """Daphne's server. Its tasks run under `supervisor`; `options` are Daphne's own.
+
+    Without endpoints all of its connections come from `adopt`.
+    """
 
     def __init__(
         self,
@@ -64,7 +70,8 @@ class DaphneServer(Server):
         supervisor: Supervisor,
         **options: Any,
     ) -> None:
-        super().__init__(application, endpoints, **options)
+        super().__init__(application, endpoints or ["none: Daphne insists on one"], **options)
+        self.endpoints = endpoints
         self._events = events
         self._http_rules = http_rules
         self._supervisor = supervisor
@@ -91,6 +98,10 @@ class DaphneServer(Server):
         for port in self._ports:
             port.stopListening()
 
+    def adopt(self, connection: socket.socket) -> AdoptedConnection:
+        """Serve a connection that another process has accepted. The socket belongs to the server from now on."""
+        return AdoptedConnection(connection, self.http_factory)
+
     def websockets(self) -> list[WebSocket]:
         """Return the WebSockets that are open."""
         return [
@@ -104,7 +115,10 @@ class DaphneServer(Server):
     def _started(self) -> None:
         self.http_factory.protocol = channel_maker(self._http_rules)
         self.ws_factory.protocol = WebSocket.with_options_of(self.ws_factory, self._events.connected)
+        if not self.endpoints:
+            self.http_factory.doStart()  # otherwise a port does it
         log_twisted_errors()
+        omit_colours()
         self._events.started()
 
     def _stopping(self) -> Any:

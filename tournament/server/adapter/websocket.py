@@ -57,6 +57,7 @@ class WebSocket(WebSocketProtocol):
         self._refused = False
         self._disconnect_timer: Any = None  # of a connection that ends when all queued data has been sent
         self.request: Any = None  # the handshake, once all of it has been received
+        self.http_channel: Any = None  # on which the handshake was received, until it is over
 
     # --- For the policy ---
 
@@ -122,6 +123,11 @@ class WebSocket(WebSocketProtocol):
         """Free the handshake, which is kilobytes from a browser, and read what the client sent behind it."""
         super().onOpen()
         self.events.opened()
+        if self.http_channel is not None:
+            # The channel and its request refer to each other. Apart, both are freed at once; otherwise those of a crowd
+            # wait for the garbage collector.
+            self.http_channel.requests.clear()
+            self.http_channel = None
         self.http_request_data = b""
         self.http_headers = self.request.headers = {}
         self.clean_headers: list[tuple[bytes, bytes]] = []
