@@ -19,6 +19,9 @@ from bench.trial.figures import FLOOR, WORKER, Turns
 from bench.trial.scenario import Record, Scenario, verdicts
 from bench.trial.target import Verdict, judge
 
+# A subject of one process that waits for longer was not alone on its core: the machine was not idle.
+MAX_WAITED_PERCENT = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -136,7 +139,7 @@ def row(scenario: Scenario, side: str, turns: Turns) -> Row:
 
 
 def remark(turns: Turns, side: str) -> str:
-    """Return what else was measured: the time to connect, shares of several programs, values, and the first error."""
+    """Return what else was measured: the time to connect, the programs' shares, waits, values, and the first error."""
     samples = figures.samples(turns, side)
     words = []
     if any(one.connect is not None for one in samples[1:]):
@@ -144,6 +147,8 @@ def remark(turns: Turns, side: str) -> str:
     programs = list(dict.fromkeys(name for one in samples for name in one.cpu_ns))
     if len(programs) > 1:
         words += [f"{name} {figures.program_percent(turns, side, name):.0f} % of a core" for name in programs]
+    if (waited := figures.waited_percent(turns, side)) > MAX_WAITED_PERCENT:
+        words.append(f"ready but waiting for a core for {waited:.0f} % of the time")
     names = list(dict.fromkeys(name for one in samples for name in one.values))
     words += [f"{name.replace('_', ' ')} {figures.value(turns, side, name):g}" for name in names]
     words += [text for text in (next((one.errors for one in samples if one.errors), ""),) if text]

@@ -56,6 +56,11 @@ def program_percent(turns: Turns, side: str, program: str) -> float:
     return _median([100 * one.cpu_ns.get(program, 0) / 1e9 / one.seconds for one in samples(turns, side)])
 
 
+def waited_percent(turns: Turns, side: str) -> float:
+    """Return how long the programs were ready but had to wait for a processor, in percent of the time."""
+    return _median([100 * one.waited_s / one.seconds for one in samples(turns, side)])
+
+
 def memory_mib(turns: Turns, side: str) -> float:
     """Return the private memory of the programs, in MiB."""
     return _median([one.memory_bytes / (1 << 20) for one in samples(turns, side)])

@@ -17,14 +17,16 @@ REFUSED = "closed by the server: 4013"
 class Sample:
     """What was measured.
 
-    `viewers` should be in the window. `cpu_ns` is the CPU time of the subject's programs in `seconds`, and
-    `memory_bytes` their private memory at the end. `published_ticks` were published in the window. `connect` tells how
-    viewers arrived meanwhile. `values` are figures of one scenario only.
+    `viewers` should be in the window. `cpu_ns` is the CPU time of the subject's programs in `seconds`, `waited_s` how
+    long they were ready but had to wait for a processor, and `memory_bytes` their private memory at the end.
+    `published_ticks` were published in the window. `connect` tells how viewers arrived meanwhile. `values` are figures
+    of one scenario only.
     """
 
     viewers: int
     seconds: float
     cpu_ns: dict[str, int]
+    waited_s: float
     memory_bytes: int
     published_ticks: int
     window: WindowResult

@@ -12,7 +12,7 @@ from bench.load.results import ConnectResult, LoadResult
 from bench.subjects.gate import GateControl
 from bench.subjects.subject import Environment, Subject
 from bench.trial.sample import Sample
-from testbed.accounting import cpu_ns, open_files, private_bytes, process_tree
+from testbed.accounting import cpu_ns, open_files, private_bytes, process_tree, waited_s
 from testbed.processes import Program, Worker
 from testbed.published import Published
 
@@ -64,7 +64,7 @@ class Side:
         self._early_failures: dict[str, int] = {}
         self._started_ns = 0
         self._cpu_ns: dict[str, int] = {}
-        self._seconds = 0.0
+        self._seconds = self._waited_s = 0.0
 
     def __enter__(self) -> Self:
         with self._exits:
@@ -159,11 +159,11 @@ class Side:
     def begin(self, duration_s: float = 0) -> None:
         """Start to measure: the ticks of `duration_s`, or those until `stop`."""
         self.generator.begin_window(duration_s)
-        self._started_ns, self._cpu_ns = time.monotonic_ns(), self._used_ns()
+        self._started_ns, self._cpu_ns, self._waited_s = time.monotonic_ns(), self._used_ns(), self._waiting_s()
 
     def stop(self) -> None:
         """Read what the programs have used, and let the viewers send no more probes."""
-        used = self._used_ns()
+        used, self._waited_s = self._used_ns(), self._waiting_s() - self._waited_s
         self._cpu_ns = {name: used[name] - before for name, before in self._cpu_ns.items()}
         self._seconds = (time.monotonic_ns() - self._started_ns) / 1e9
         self.generator.send_probes(0)
@@ -179,11 +179,15 @@ class Side:
             viewers=self.viewers,
             seconds=self._seconds,
             cpu_ns=self._cpu_ns,
+            waited_s=self._waited_s,
             memory_bytes=private_bytes(self.pids()),
             published_ticks=self._stage.published.count(window.from_ms, window.to_ms),
             window=window,
             connect=connect,
         )
+
+    def _waiting_s(self) -> float:
+        return sum(waited_s(pid) for pid in self.pids())
 
     def _used_ns(self) -> dict[str, int]:
         used: dict[str, int] = {}

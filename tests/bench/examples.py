@@ -58,6 +58,7 @@ def sample(
         viewers=viewers,
         seconds=1.0,
         cpu_ns={"program": round(1000 * cpu_us * viewers * rate)},
+        waited_s=0.01,
         memory_bytes=100 << 20,
         published_ticks=100,
         window=window({"viewers": (viewers, late_ms)}, rate=rate, cpu_share=cpu_share),

@@ -100,14 +100,16 @@ def test_the_results_have_verdicts_figures_and_points() -> None:
 
 
 def test_a_remark_has_what_has_no_column() -> None:
-    """Shares of several programs, figures of one scenario only, the time to connect, and the first error."""
+    """Shares of several programs, waits, figures of one scenario only, the time to connect, and the first error."""
     first, second = sample(400), sample(400)
     for one in (first, second):
         one.cpu_ns = {"worker": 200_000_000, "haproxy": 700_000_000}
         one.values = {"pages_seconds": 2.5}
+        one.waited_s = 0.2
         one.connect = connected(399, 1.25, {"no 101 in time": 1})
     assert remark([{"haproxy-tcp": first}, {"haproxy-tcp": second}], "haproxy-tcp") == (
-        "connected after 1.25 s, worker 20 % of a core, haproxy 70 % of a core, pages seconds 2.5, no 101 in time (1)"
+        "connected after 1.25 s, worker 20 % of a core, haproxy 70 % of a core, "
+        "ready but waiting for a core for 20 % of the time, pages seconds 2.5, no 101 in time (1)"
     )
     assert remark([{"worker": sample()}], "worker") == ""
 
