@@ -1,36 +1,19 @@
 """A side measures what really happens: here, to the floor and to a worker, with a real ticker and a real gate."""
 
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from bench.scenarios import steady as steady_module
 from bench.scenarios.steady import AUTO, Crowd, steady
 from bench.subjects.catalogue import SUBJECTS
-from bench.subjects.gate import GateControl
-from bench.subjects.subject import Environment
 from bench.trial import figures
 from bench.trial.side import Side, Stage, name_of
 from testbed.accounting import cpu_ns, private_bytes, process_tree
-from testbed.processes import Broker, Program, Ticker, wait_until
-from testbed.published import Published
+from testbed.processes import Program, wait_until
 from testbed.stalled import Stalled
 from testbed.viewers import connect
-
-
-@pytest.fixture(scope="module")
-def stage(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[Stage]:
-    """The shared broker, with ticks behind a gate. Probes follow one another quickly."""
-    ticker.wait_until_leader()
-    with Program("gate", [sys.executable, "-m", "bench.subjects.gate", str(broker.port)], directory) as gate:
-        gate.wait_for_output("open")
-        control, published = GateControl(broker.port), Published(broker.port)
-        yield Stage(Environment(broker, directory, None), control, published, probe_interval_s=0.2)
-        control.close()
-        published.close()
 
 
 @pytest.fixture
