@@ -8,6 +8,8 @@ from xml.sax.saxutils import escape
 WIDTH, HEIGHT = 900, 440
 LEFT, RIGHT, TOP, BOTTOM = 64, 596, 56, 384  # of the plot area
 
+LABEL_WIDTH = 34  # pixels, for a number of viewers
+
 X_LABEL = "viewers"
 
 # Each has enough contrast with white, with near-black, and with its neighbours in this list.
@@ -94,10 +96,13 @@ def _grid(sizes: Sequence[float], heights: Sequence[float], x_scale: Scale, y_sc
         y = y_scale(height)
         parts.append(f'<line class="grid" x1="{LEFT}" y1="{y}" x2="{RIGHT}" y2="{y}"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{height:g}</text>')
+    labelled = -math.inf
     for size in sizes:
         x = x_scale(size)
         parts.append(f'<line class="axis" x1="{x}" y1="{BOTTOM}" x2="{x}" y2="{BOTTOM + 5}"/>')
-        parts.append(f'<text x="{x}" y="{BOTTOM + 20}" text-anchor="middle">{size:g}</text>')
+        if x - labelled >= LABEL_WIDTH:
+            parts.append(f'<text x="{x}" y="{BOTTOM + 20}" text-anchor="middle">{size:g}</text>')
+            labelled = x
     parts.append(f'<path class="axis" fill="none" d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}"/>')
     return parts
 

@@ -91,7 +91,7 @@ def lateness_chart(results: Results) -> str:
     """Return a plot of the lateness."""
     lines = []
     for number, (title, points) in enumerate(results.points.items()):
-        lines.append(Line(title, _values(points, lambda one: one.late_p50_ms), colour=number))
+        lines.append(Line(_label(title), _values(points, lambda one: one.late_p50_ms), colour=number))
         lines.append(Line("", _values(points, lambda one: one.late_p99_ms), colour=number, dashed=True))
     return chart("Lateness at the viewers: p50 (solid) and p99 (dashed)", "ms", lines)
 
@@ -99,10 +99,15 @@ def lateness_chart(results: Results) -> str:
 def frames_chart(results: Results) -> str:
     """Return a plot of the frames that the worst-off viewer gets."""
     lines = [
-        Line(title, _values(points, lambda one: one.worst_rate), colour=number)
+        Line(_label(title), _values(points, lambda one: one.worst_rate), colour=number)
         for number, (title, points) in enumerate(results.points.items())
     ]
     return chart("Frames per second of the worst-off viewer", "frames/s", lines)
+
+
+def _label(title: str) -> str:
+    """Return a title without Markdown."""
+    return title.replace("`", "")
 
 
 def _values(points: list[Point], value: Callable[[Point], float | None]) -> list[tuple[float, float]]:

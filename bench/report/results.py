@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from bench.scenarios.capacity import AUTO_TARGETS, Capacity, judge_capacity, step
-from bench.scenarios.catalogue import AUTO_SIZES, SCENARIOS
+from bench.scenarios.catalogue import AUTO_SIZES, SCENARIOS, SIZES
 from bench.scenarios.session import Session
 from bench.subjects.catalogue import SUBJECTS
 from bench.subjects.peers import PEERS
@@ -178,9 +178,10 @@ def has_turns(records: Mapping[int, Record]) -> bool:
 
 
 def points(session: Session) -> dict[str, list[Point]]:
-    """Return the points of the plots by title: those of the ladders, and of the rows in which the worker is at auto."""
+    """Return the points of the plots by title: of the ladders, and of the scenarios of the worker and the floor."""
     found: dict[str, dict[int, Point]] = {}
     rows = [(f"{WORKER} auto", size, session.records.get(name)) for name, size in AUTO_SIZES.items()]
+    rows += [(side, size, session.records.get(name)) for side in (WORKER, FLOOR) for name, size in SIZES.items()]
     steps = [(name, size, record) for name, ones in session.steps.items() for size, record in ones.items()]
     for name, size, record in [*rows, *steps]:
         if record is not None and record.turns:

@@ -110,5 +110,6 @@ SCENARIOS: Final = (
     Scenario("idle", "no viewers", pair(0), targets.IDLE, minimum=4, maximum=8),
 )
 
-# The scenarios that show how many viewers the worker serves.
+# The scenarios that show how many viewers the worker serves at auto, and at 100 frames per second.
 AUTO_SIZES: Final = {"400 auto": 400, "2000 auto": 2_000, "5000 auto": 5_000, "9000 auto": 9_000}
+SIZES: Final = {"800": 800, "1600": 1_600, "2400": 2_400}

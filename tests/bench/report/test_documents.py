@@ -94,6 +94,8 @@ def test_the_results_have_verdicts_figures_and_points() -> None:
     assert one.rows[0].cpu_times_floor == [1.2] * 4
     assert {title: [point.viewers for point in points] for title, points in one.points.items()} == {
         "this worker at auto": [9000],
+        "this worker": [800],
+        "the floor: a bare loop of `send`": [800],
         "Bun 1.4.5": [400, 800],
     }
     assert one.not_measured == {"a page in Chromium, with 8,999 others on its worker": "there is no Chromium"}
@@ -174,6 +176,15 @@ def test_without_results_the_documents_say_how_to_get_them() -> None:
 def test_a_chart_is_well_formed_with_any_points(points: list[tuple[float, float]]) -> None:
     """Without points, with values that have no logarithm, and with texts that XML must escape."""
     ET.fromstring(chart('<"&>', "µs", [Line("a < b & c", points, colour=99)]))  # noqa: S314 - it is our own
+
+
+def test_labels_that_would_overlap_are_omitted() -> None:
+    """The ticks of the axis stay."""
+    points = [(float(viewers), 1.0) for viewers in (100, 2000, 2100, 9000)]
+    root = ET.fromstring(chart("x", "ms", [Line("one", points, colour=0)]))  # noqa: S314 - it is our own
+    labels = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"100", "2000", "9000"} <= set(labels)
+    assert "2100" not in labels
 
 
 def test_the_grid_encloses_the_values() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from bench.scenarios import session
 from bench.scenarios.capacity import STEPS
-from bench.scenarios.catalogue import AUTO_SIZES, SCENARIOS
+from bench.scenarios.catalogue import AUTO_SIZES, SCENARIOS, SIZES
 from bench.scenarios.session import Budget, Ladder, ladders, measure
 from bench.subjects.catalogue import SUBJECTS
 from bench.trial import figures
@@ -109,7 +109,7 @@ def test_names_are_unique() -> None:
     """`--only` takes them."""
     names = [*(one.name for one in SCENARIOS), *(one.name for one in ladders(full=True))]
     assert len(names) == len(set(names))
-    assert AUTO_SIZES.keys() <= set(names)
+    assert AUTO_SIZES.keys() | SIZES.keys() <= set(names)
     assert {one.subject for one in ladders(full=True)} <= SUBJECTS.keys()
     assert {one.subject for one in ladders(full=False)} == {"ws", "bun", "nchan", "centrifugo"}
 
