@@ -124,4 +124,4 @@ def test_every_target_can_be_judged_by_its_own_scenario() -> None:
 def test_a_sample_is_complete() -> None:
     """The made-up ones have no error."""
     one: Sample = sample()
-    assert (one.errors, one.saturation, one.lag, one.lost) == ("", "", "", 0)
+    assert (one.errors, one.saturation, one.lost) == ("", "", 0)
