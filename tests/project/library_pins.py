@@ -225,7 +225,7 @@ AUTOBAHN = [
         for pin in _pins(
             "autobahn",
             f"{module}:",
-            SERVER + "autobahn_log.py",
+            SERVER + "library_logs.py",
             {
                 "hltype": ("(obj)", "colours a name for the log, which is left out"),
                 "hlval": ("(val, color=, bold=)", "colours a value for the log, which is left out"),

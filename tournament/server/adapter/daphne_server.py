@@ -20,12 +20,11 @@ from twisted.internet import defer
 from clock.asgi import REPEATED_REQUEST, Answer
 from clock.process.supervisor import Supervisor
 from tournament.server.adapter.adopted_connection import AdoptedConnection
-from tournament.server.adapter.autobahn_log import omit_colours
 from tournament.server.adapter.connection_events import ConnectionEvents
 from tournament.server.adapter.http_channel import HttpChannel, HttpRules, channel_maker, to_bytes
 from tournament.server.adapter.inbox import Inbox
+from tournament.server.adapter.library_logs import log_twisted_errors, omit_autobahn_colours
 from tournament.server.adapter.reactor import current_reactor
-from tournament.server.adapter.twisted_log import log_twisted_errors
 from tournament.server.adapter.websocket import WebSocket
 
 # Seconds between two checks of the applications, and of the time limits.
@@ -118,7 +117,7 @@ class DaphneServer(Server):
         if not self.endpoints:
             self.http_factory.doStart()  # otherwise a port does it
         log_twisted_errors()
-        omit_colours()
+        omit_autobahn_colours()
         self._events.started()
 
     def _stopping(self) -> Any:
