@@ -22,8 +22,8 @@ TIMES: Final = 4.0  # the target: so many times the viewers of the best peer
 # The worst-off viewer of a subject that is not saturated gets this share of the published ticks.
 MIN_WORST_PERCENT: Final = 95.0
 
-STEPS: Final = (400, 800, 1_200, 1_600, 2_000, 2_400)
-FULL_STEPS: Final = (100, 400, 800, 1_200, 1_600, 2_000, 2_400, 3_200, 5_000, 7_000, 9_000)
+STEPS: Final = (400, 800, 1_200, 1_600, 1_800, 2_000, 2_200, 2_400)
+FULL_STEPS: Final = (100, *STEPS, 3_200, 5_000, 7_000, 9_000)
 
 
 # At auto a worker may choose 10 frames per second: there, only lateness and losses count.

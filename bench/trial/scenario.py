@@ -27,8 +27,8 @@ class Scenario:
     title: str
     open: Open
     targets: tuple[Target, ...] = ()
-    minimum: int = 4
-    maximum: int = 4
+    minimum: int = 3
+    maximum: int = 3
     start_s: float = 6.0
     turn_s: float = 3.2
     is_steady: bool = True

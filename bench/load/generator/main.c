@@ -23,7 +23,8 @@ frames, where each text is a tick. Anything else is a failure, which is counted 
 #include "generator.h"
 
 #define POLL_MS 20     /* between two checks of a command that is in progress */
-#define MAX_EVENTS 128 /* of one pass of the loop */
+#define MAX_EVENTS 512 /* of one pass of the loop */
+#define PAUSE_NS 200000 /* between two passes, unless more events are ready: to read many frames at once costs a third less */
 
 struct client **clients;
 long client_count;
@@ -100,15 +101,20 @@ static bool execute(const char *line)
    A frame may have waited since the last time at which no event was left. */
 static bool pass(void)
 {
+    static const struct timespec pause = {.tv_nsec = PAUSE_NS};
     static struct epoll_event events[MAX_EVENTS];
     static int64_t busy_since;
     static bool is_more; /* perhaps: as many events were ready as fit */
     bool commanded = false;
-    int64_t started = now_ns(), next_probe = send_due_probes(started);
+    int64_t started, next_probe, wait_ms;
     long frames = window.frames;
-    int64_t wait_ms = next_probe == INT64_MAX ? -1 : (next_probe - started) / MS + 1;
+    int ready;
+    if (!is_more) nanosleep(&pause, NULL);
+    started = now_ns();
+    next_probe = send_due_probes(started);
+    wait_ms = next_probe == INT64_MAX ? -1 : (next_probe - started) / MS + 1;
     if (in_progress && (wait_ms < 0 || wait_ms > POLL_MS)) wait_ms = POLL_MS;
-    int ready = epoll_wait(epoll_fd, events, MAX_EVENTS, wait_ms);
+    ready = epoll_wait(epoll_fd, events, MAX_EVENTS, wait_ms);
     if (!is_more) busy_since = now_ns();
     is_more = ready == MAX_EVENTS;
     for (int i = 0; i < ready; i++) {
@@ -127,6 +133,7 @@ int main(int count, char **arguments)
     server.sin_family = AF_INET;
     server.sin_port = htons(atoi(arguments[1]));
     server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    prctl(PR_SET_TIMERSLACK, 1000); /* ns */
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);

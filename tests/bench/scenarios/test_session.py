@@ -95,7 +95,7 @@ def climb(late_ms: Callable[[int], float], monkeypatch: pytest.MonkeyPatch) -> d
 
 def test_a_ladder_ends_where_the_subject_is_saturated(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the second step at which it is too late."""
-    assert list(climb(lambda viewers: viewers / 50, monkeypatch)) == [400, 800, 1200, 1600, 2000]
+    assert list(climb(lambda viewers: viewers / 50, monkeypatch)) == [400, 800, 1200, 1600, 1800]
     assert list(climb(lambda viewers: 30.0 if viewers == 800 else 1.0, monkeypatch)) == list(STEPS)
     assert list(climb(lambda _: 1.0, monkeypatch)) == list(STEPS)
 
