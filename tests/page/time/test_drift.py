@@ -60,7 +60,8 @@ def pauses(result: Result, since: float, until: float = 5_400_000) -> list[float
 def test_the_true_time_stays_within_a_bound_that_is_no_wider(blank_page: Page, network: str) -> None:
     """If the drift is constant, changes with temperature, or changes by 20 ppm at once.
 
-    The bounds of all runs together are no wider than with a probe every 10 s, and no single one by more than a tenth.
+    The bounds of all runs together are no wider than with a probe every 10 s, on average and at most. Those of a single
+    one are not wider by a tenth.
     """
     found: list[Compared] = []
     for clock in STEADY_CLOCKS + CHANGING_CLOCKS:
@@ -68,17 +69,23 @@ def test_the_true_time_stays_within_a_bound_that_is_no_wider(blank_page: Page, n
             assert (compared["learned"]["outside"], compared["learned"]["contradictions"]) == (0, 0), clock
             assert compared["learned"]["mean"] <= 1.1 * compared["unlearned"]["mean"], clock
             found.append(compared)
-    ours, others = (mean(run[kind]["mean"] for run in found) for kind in ("learned", "unlearned"))
-    probes = mean(len(run["learned"]["probes"]) / len(run["unlearned"]["probes"]) for run in found)
+    learned, unlearned = ([run[kind] for run in found] for kind in ("learned", "unlearned"))
+    ours, others = (mean(run["mean"] for run in runs) for runs in (learned, unlearned))
+    our_widest, others_widest = (mean(run["widest"] for run in runs) for runs in (learned, unlearned))
+    probes = sum(len(run["probes"]) for run in learned) / sum(len(run["probes"]) for run in unlearned)
     print(f"{network}: bound {ours:.2f} ms, and {others:.2f} without learning; {100 * probes:.0f} % of the probes")
-    assert ours <= 1.01 * others
-    assert probes < 0.6
+    assert ours <= others
+    assert our_widest <= others_widest
+    assert probes < 0.7
 
 
 def test_a_page_nearby_soon_sends_a_probe_a_minute(blank_page: Page) -> None:
-    """After five minutes on a local network, and within an hour over a slower one. Pauses are jittered by a third."""
-    for network, since, least in (("loopback", 300_000, 55_000), ("server with a bound", 3_600_000, 45_000)):
-        for clock in STEADY_CLOCKS:
+    """After five minutes on a local network; and one every 40 s within an hour, if the server is off by up to 3 ms.
+
+    Pauses are jittered by a third.
+    """
+    for network, since, least in (("loopback", 300_000, 55_000), ("server with a bound", 3_600_000, 40_000)):
+        for clock in ("no drift", "drift ahead", "drift behind"):
             for compared in simulate(blank_page, network, clock):
                 rare = pauses(compared["learned"], since)
                 assert mean(rare) > least, (network, clock)

@@ -13,8 +13,9 @@ from playwright.sync_api import Page
 from tests.page.conftest import serve_module
 from tests.page.support.fake_timekeeper import Reading
 
-# A test sets `server`: the offset of its clock, its drift, its bound, whether it is synchronised, answers probes and sends
-# frames, the delay of its frames, its rate for `auto`, and how it closes connections. `seen` is what the page did.
+# A test sets `server`: the offset of its clock, its drift, its bound, whether it is synchronised, answers probes and
+# sends frames, the delay of its frames, its rate for `auto`, the close codes of connections, and the page's version.
+# `seen` is what the page did.
 SERVER: Final = """async (rate) => {
   window.server = {
     offset: 0, drift: 0, since: 0, bound: 1, synchronised: true, answers: true, sends: true, delay: 0, autoRate: 100,

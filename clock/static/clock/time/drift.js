@@ -17,7 +17,7 @@ const BURST_MS = 5_000;
 // In the pause between two probes, the bound grows by at most GROWTH_MS. The pause is jittered by a third, so the drift must
 // have been observed for a third longer.
 const GROWTH_MS = 1.5;
-const SHORTEST_PAUSE_MS = 10_000;
+export const SHORTEST_PAUSE_MS = 10_000;
 const LONGEST_PAUSE_MS = 60_000;
 const TRUSTED_PART = 0.75;
 

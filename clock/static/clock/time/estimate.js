@@ -16,7 +16,10 @@
  * replace them.
  */
 
-import { DRIFT, Drift, DriftWatch } from "./drift.js";
+import { DRIFT, Drift, DriftWatch, SHORTEST_PAUSE_MS } from "./drift.js";
+
+// The network or the server may be slow for a while. If the answers of so many pauses told nothing new, the pause is short.
+const FRUITLESS_PAUSES = 4;
 
 /**
  * @typedef {object} Estimated
@@ -30,6 +33,7 @@ export class Estimate {
   #safeLow = -Infinity;
   #safeHigh = Infinity;
   #asOf = 0;
+  #improved = 0; // when an answer told something new: it lowered the upper limit. Frames raise the lower one.
   #drift = new Drift();
   #watch = new DriftWatch();
   #isDoubted = false; // the drift may have changed; the next answer tells
@@ -40,9 +44,10 @@ export class Estimate {
     this.#onDoubt = onDoubt;
   }
 
-  /** The time until another probe is necessary. */
+  /** The pause before the next probe. */
   get pause() {
-    return this.#drift.pause;
+    const { pause } = this.#drift;
+    return this.#asOf - this.#improved > FRUITLESS_PAUSES * pause ? SHORTEST_PAUSE_MS : pause;
   }
 
   /**
@@ -55,7 +60,9 @@ export class Estimate {
    * @param {number} [bound] - `at` is off by at most this much.
    */
   probe(sent, received, at, bound = 0) {
-    const agrees = this.#narrow(received, at - bound - received, at + bound - sent + DRIFT * (received - sent));
+    const high = at + bound - sent + DRIFT * (received - sent);
+    const agrees = this.#narrow(received, at - bound - received, high);
+    if (this.#high === high) this.#improved = this.#asOf;
     if (this.#isDoubted) this.#useSafe();
     this.#isDoubted = false;
     if (!this.#drift.add(this.#asOf, this.#safeLow, this.#safeHigh)) this.#doubt();
