@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
+from testbed.other_version import copy_tree, from_tree
 from testbed.processes import Broker, Program, Ticker, Worker
 from tests.page.support.fake_timekeeper import open_page, reading
 from tests.page.support.random_queries import random_queries
@@ -105,6 +106,25 @@ def test_it_asks_for_a_valid_rate(page: Page, worker: Worker, query: str, *, sav
     if query == "?rate=7":
         assert page.inner_text("#problems") == "rate=7 is invalid. Valid: one of auto, 100, 50, 25, 20, 10, 5, 2, 1."
     assert urls == [f"ws://{worker.host}/ws/clock/{asked}"]
+
+
+def test_it_is_live_with_a_worker_that_does_not_know_auto(
+    page: Page, broker: Broker, ticker: Ticker, directory: Path
+) -> None:
+    """As during a rolling upgrade: version 1.1 closes `rate=auto` with 4008, and is asked again without it."""
+    assert ticker.running
+    tree = copy_tree(directory / "tree")
+    contract = tree / "clock/contract.py"
+    source = contract.read_text()
+    assert source.count("for rate in (*RATES, AUTO)") == 1
+    contract.write_text(source.replace("for rate in (*RATES, AUTO)", "for rate in RATES"))
+    urls: list[str] = []
+    page.on("websocket", lambda socket: urls.append(socket.url))
+    with from_tree(Worker(broker.url, tree), tree) as worker:
+        worker.wait_for_ticks()
+        page.goto(f"http://{worker.host}/clock/")
+        wait_for_state(page, "live")
+        assert urls == [f"ws://{worker.host}/ws/clock/?rate=auto", f"ws://{worker.host}/ws/clock/"]
 
 
 @pytest.mark.parametrize(
