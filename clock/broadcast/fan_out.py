@@ -28,7 +28,7 @@ class Counts:
     """Totals since the start. Frames that were written without trouble are not counted: that would cost time."""
 
     rounds: int = 0  # ticks that were written to viewers
-    conflated: int = 0  # ticks that a newer one replaced before their round could start
+    conflated: int = 0  # ticks that a newer one replaced before their round could start, also in the relay
     due: int = 0  # frames that were due to viewers
     refused: int = 0  # due frames that were dropped because the socket was full
     partial: int = 0  # due frames that the socket took in part; the viewer sent the rest

@@ -23,8 +23,9 @@ TICKS_COST: Final = 0.03
 INITIAL_WRITING_S: Final = 7e-6
 INITIAL_OTHER_S: Final = 0.0
 
-# The costs of a frame are averages: an interval with so many frames counts as much as everything before.
-MEMORY_FRAMES: Final = 10_000
+# The costs of a frame are averages over about so many seconds. Other processes of the machine make single intervals
+# expensive, and that is no reason to refuse a viewer.
+MEMORY_S: Final = 2.0
 
 # At a lower load the costs of a frame are not measured: most of what a few viewers cost does not depend on frames.
 MIN_MEASURED_LOAD: Final = 0.1
@@ -76,7 +77,7 @@ class Load:
         frames = reading.frames - last.frames
         if not frames or self.current < MIN_MEASURED_LOAD:
             return
-        weight = frames / (frames + MEMORY_FRAMES)
+        weight = elapsed_s / (elapsed_s + MEMORY_S)
         self._writing_s += weight * (writing_s / frames - self._writing_s)
         if reading.handshakes - last.handshakes <= MAX_CALM_HANDSHAKES_PER_S * elapsed_s:
             other_s = cpu_s - writing_s - elapsed_s * (TICKS_COST + viewers * VIEWER_COST)

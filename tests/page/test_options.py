@@ -25,7 +25,7 @@ READ = """async (queries) => {
 USE = """async (queries) => {
   const { use } = await import(document.querySelector("script[type=module]").src);
   const { readOptions } = await import("/static/clock/options.js");
-  const painted = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const painted = () => new Promise(requestAnimationFrame); // the page has asked for this frame before
   const seen = [];
   for (const query of queries) {
     use(readOptions(query));

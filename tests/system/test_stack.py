@@ -160,6 +160,7 @@ def test_ticker_and_workers_recover_when_redis_does(clock: Clock, directory: Pat
         # The worker: Redis unavailable, ticks.
         assert len(lines_of(worker)[logged[1] :]) == 2, worker.output()
         assert second.get("/clock/now")[0] == 503
+        second.wait_for_output("no ticks for 2 s")
 
         with Ticker(broker.url + "/7", directory, CLOCK_NAMESPACE="other"):
             second.wait_for_ticks()

@@ -58,6 +58,19 @@ def test_signals_of_a_process(broker: Broker, directory: Path) -> None:
     assert "Traceback" not in ticker.output()
 
 
+def test_signals_of_a_terminal(broker: Broker, directory: Path) -> None:
+    """SIGHUP and SIGQUIT stop a process gracefully, too, the leader as well as a standby."""
+    with Ticker(broker.url, directory, CLOCK_NAMESPACE="terminal") as leader:
+        leader.wait_for_output(PUBLISHING)
+        with Ticker(broker.url, directory, CLOCK_NAMESPACE="terminal") as standby:
+            standby.wait_for_output(STANDING_BY)
+            for ticker, number in ((standby, signal.SIGQUIT), (leader, signal.SIGHUP)):
+                ticker.signal(number)
+                assert ticker.wait() == 0
+                assert "stopped after" in ticker.output().splitlines()[-1]
+                assert "Traceback" not in ticker.output()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 async def test_signals_that_stop_it(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often they arrive, one timer is started, which ends the process if it does not stop in time."""
@@ -124,6 +137,15 @@ channels.layers.get_channel_layer = signal_and_get_channel_layer
 
 
 # --- Clocks and servers that do not work ---
+
+
+def test_an_invalid_setting(broker: Broker, directory: Path) -> None:
+    """The process logs one line and exits with 1."""
+    with Ticker(broker.url, directory, CLOCK_TIME_ZONE="Berlin") as ticker:
+        assert ticker.wait() == 1
+        (line,) = ticker.output().splitlines()
+    assert line.startswith("CLOCK_TIME_ZONE='Berlin' is invalid")
+    assert "Europe/Berlin" in line
 
 
 def test_a_clock_out_of_range_at_the_start(broker: Broker, directory: Path) -> None:

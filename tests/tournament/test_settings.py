@@ -355,7 +355,11 @@ def check(*options: str, **environment: str) -> tuple[int, str]:
 
 
 def test_djangos_deployment_checks_pass() -> None:
-    """With HTTPS nothing is reported; without, only its absence, in two warnings that the documentation names."""
+    """With HTTPS nothing is reported; without, only its absence, in two warnings that the documentation names.
+
+    Without `--deploy` nothing is reported, with no environment at all.
+    """
+    assert check() == (0, "")
     assert check("--deploy", CLOCK_HTTPS="on") == (0, "")
     code, printed = check("--deploy")
     assert code == 1

@@ -153,9 +153,10 @@ CLOCK_REQUEST_TIMEOUT: Final = Setting(
 CLOCK_IDLE_TIMEOUT: Final = Setting(
     name="CLOCK_IDLE_TIMEOUT",
     parser=_TIMEOUT,
-    default="30",
+    default="75",
     used_by=_WORKER,
-    description="Timeout of an HTTP connection between two requests.",
+    description="Timeout of an HTTP connection between two requests. A page asks for the time once a minute or more"
+    " often, and an open connection makes that cheap.",
 )
 CLOCK_MAX_HEADER_SIZE: Final = Setting(
     name="CLOCK_MAX_HEADER_SIZE",
@@ -178,7 +179,8 @@ CLOCK_METRICS_PORT: Final = Setting(
     used_by=_WORKER,
     compose_default="9100",
     compose_note="open in the Compose network only, neither published nor balanced",
-    description="The TCP port of `/metrics`, on the same address as the worker's main port.",
+    description="The TCP port of `/metrics`, on the same address as the worker's main port. With `--processes` it is"
+    " that of the first worker, and those of the others follow.",
 )
 CLOCK_FRAME_ANCESTORS: Final = Setting(
     name="CLOCK_FRAME_ANCESTORS",

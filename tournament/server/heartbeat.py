@@ -68,7 +68,7 @@ class Heartbeat:
         loop = asyncio.get_running_loop()
         next_at = loop.time()
         while True:
-            # What the loop is late is made up for within a slot, and no more: there are never pings of many slots at once.
+            # Only delays of up to a slot are made up for, so there are never the pings of many slots at once.
             next_at = max(next_at + SLOT_S, loop.time())
             await asyncio.sleep(next_at - loop.time())
             self.advance()

@@ -27,7 +27,7 @@ class Process:
         """Let seconds pass. The figures are those of each second."""
         step = Reading(1.0, cpu_s, writing_s, frames, 100 - conflated, conflated, handshakes)
         for _ in range(seconds):
-            self._total = Reading(*(total + change for total, change in zip(self._total, step, strict=True)))
+            self._total = Reading._make(total + change for total, change in zip(self._total, step, strict=True))
             self.load.observe(self._total, viewers)
 
 

@@ -6,17 +6,19 @@ import re
 import socket
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import Mock, call
 
 import pytest
 from twisted.internet.testing import StringTransport
 
 from clock.asgi import ServerStatus
 from clock.broadcast.relay import Relay
-from testbed.processes import Broker, Ticker, Worker, wait_until
+from testbed.processes import Broker, Program, Ticker, Worker, wait_until
 from testbed.viewers import connect, watch
 from tournament.server import metrics_port
 from tournament.server.metrics_port import MAX_CONNECTIONS, MetricsPort, interface_of
@@ -134,11 +136,15 @@ def test_without_the_setting_there_is_no_port(worker: Worker) -> None:
     assert len(re.findall(rf"pid={worker.pid},", listening)) <= 1
 
 
-def test_a_port_in_use_ends_the_worker(worker: Worker) -> None:
-    """The error names the setting and its value."""
-    metrics_port = MetricsPort(worker.port, ["tcp:port=1:interface=127.0.0.1"], ServerStatus())
-    with pytest.raises(SystemExit, match=rf"CLOCK_METRICS_PORT={worker.port} is unavailable: .*already in use"):
-        metrics_port.listen()
+def test_a_port_in_use_ends_the_worker(broker: Broker, worker: Worker, directory: Path) -> None:
+    """With exit code 1 and one line, which names the setting and its value."""
+    command = [sys.executable, "-m", "tournament.server", "-p", str(free_port()), "tournament.asgi:application"]
+    environment = {"REDIS_URL": broker.url, "CLOCK_METRICS_PORT": str(worker.port)}
+    with Program("second", command, directory, environment) as second:
+        assert second.wait() == 1
+        last = second.output().splitlines()[-1]
+        assert re.fullmatch(rf"CLOCK_METRICS_PORT={worker.port} is unavailable: .*already in use.*", last)
+        assert "Traceback" not in second.output()
 
 
 @pytest.mark.parametrize(
@@ -176,3 +182,27 @@ def test_an_error_affects_one_request(relay: Relay, monkeypatch: pytest.MonkeyPa
         patched.setattr(metrics_port, "metrics", fail)
         assert answer().startswith(b"HTTP/1.1 500 ")
     assert answer().startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_worker_with_a_supervisor_waits_for_its_port(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The worker that it replaces keeps the port until it ends. That is logged once."""
+    caplog.set_level("INFO", logger="tournament")
+    monkeypatch.setattr(metrics_port, "RETRY_PAUSE_S", 0)
+    listen = Mock(side_effect=[OSError("in use"), OSError("in use"), None])
+    port = MetricsPort(9100, ["tcp:port=8001:interface=127.0.0.1"], ServerStatus())
+    monkeypatch.setattr(port.http_port, "listen", listen)
+    await port.listen_when_free()
+    assert listen.call_args_list == [call(9100, "127.0.0.1")] * 3
+    assert [record.message for record in caplog.records] == [
+        "the metrics port is not free yet: in use",
+        "metrics are on port 9100, /metrics",
+    ]
+
+
+async def test_without_a_port_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker with a supervisor needs no metrics."""
+    port = MetricsPort(0, [], ServerStatus())
+    monkeypatch.setattr(port.http_port, "listen", Mock(side_effect=AssertionError))
+    await port.listen_when_free()

@@ -6,6 +6,7 @@ once a second or two. Here the times in there are those of the monotonic clock.
 
 import asyncio
 import logging
+import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -18,11 +19,12 @@ from twisted.internet import defer
 
 from clock.asgi import REPEATED_REQUEST, Answer
 from clock.process.supervisor import Supervisor
+from tournament.server.adapter.adopted_connection import AdoptedConnection
 from tournament.server.adapter.connection_events import ConnectionEvents
 from tournament.server.adapter.http_channel import HttpChannel, HttpRules, channel_maker, to_bytes
 from tournament.server.adapter.inbox import Inbox
+from tournament.server.adapter.library_logs import log_twisted_errors, omit_autobahn_colours
 from tournament.server.adapter.reactor import current_reactor
-from tournament.server.adapter.twisted_log import log_twisted_errors
 from tournament.server.adapter.websocket import WebSocket
 
 # Seconds between two checks of the applications, and of the time limits.
@@ -52,7 +54,10 @@ class ServerEvents(Protocol):
 
 
 class DaphneServer(Server):
-    """Daphne's server. Its tasks run under `supervisor`; `options` are Daphne's own."""
+    """Daphne's server. Its tasks run under `supervisor`; `options` are Daphne's own.
+
+    Without endpoints all of its connections come from `adopt`.
+    """
 
     def __init__(
         self,
@@ -64,7 +69,8 @@ class DaphneServer(Server):
         supervisor: Supervisor,
         **options: Any,
     ) -> None:
-        super().__init__(application, endpoints, **options)
+        super().__init__(application, endpoints or ["none: Daphne insists on one"], **options)
+        self.endpoints = endpoints
         self._events = events
         self._http_rules = http_rules
         self._supervisor = supervisor
@@ -91,6 +97,10 @@ class DaphneServer(Server):
         for port in self._ports:
             port.stopListening()
 
+    def adopt(self, connection: socket.socket) -> AdoptedConnection:
+        """Serve a connection that another process has accepted. The socket belongs to the server from now on."""
+        return AdoptedConnection(connection, self.http_factory)
+
     def websockets(self) -> list[WebSocket]:
         """Return the WebSockets that are open."""
         return [
@@ -104,7 +114,10 @@ class DaphneServer(Server):
     def _started(self) -> None:
         self.http_factory.protocol = channel_maker(self._http_rules)
         self.ws_factory.protocol = WebSocket.with_options_of(self.ws_factory, self._events.connected)
+        if not self.endpoints:
+            self.http_factory.doStart()  # otherwise a port does it
         log_twisted_errors()
+        omit_autobahn_colours()
         self._events.started()
 
     def _stopping(self) -> Any:

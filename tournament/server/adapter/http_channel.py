@@ -88,6 +88,11 @@ class HttpChannel(HTTPChannel):
         self._repeated: tuple[bytes, Callable[[], bytes]] | None = None  # a request, and what answers its repetitions
         self.successor: Successor | None = None
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the client has not requested anything yet."""
+        return not self._idle and not self.requests
+
     # --- Time ---
 
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name

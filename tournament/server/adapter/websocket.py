@@ -13,17 +13,13 @@ from daphne.ws_protocol import WebSocketProtocol
 
 from tournament.server.adapter.connection_events import DETACHED, ConnectionEvents
 from tournament.server.adapter.direct_socket import has_queued_data, open_direct_socket
+from tournament.server.adapter.short_pong import read_short_pong
 
 # Seconds that a client has to read a close frame and answer it, before it is disconnected.
 CLOSE_TIMEOUT_S: Final = 0.9
 
 # The first opcode of a control frame; those of data frames are lower: RFC 6455, section 5.2.
 FIRST_CONTROL_OPCODE: Final = 8
-
-# A whole pong of a client whose payload is as long as that of the heartbeat's pings: two bytes, then a mask and a
-# payload of four bytes each.
-SHORT_PONG_HEADER: Final = b"\x8a\x84"
-SHORT_PONG_LENGTH: Final = 10
 
 OPEN: Final[int] = WebSocketProtocol.STATE_OPEN
 CONNECTING: Final[int] = WebSocketProtocol.STATE_CONNECTING
@@ -57,6 +53,7 @@ class WebSocket(WebSocketProtocol):
         self._refused = False
         self._disconnect_timer: Any = None  # of a connection that ends when all queued data has been sent
         self.request: Any = None  # the handshake, once all of it has been received
+        self.http_channel: Any = None  # on which the handshake was received, until it is over
 
     # --- For the policy ---
 
@@ -122,6 +119,11 @@ class WebSocket(WebSocketProtocol):
         """Free the handshake, which is kilobytes from a browser, and read what the client sent behind it."""
         super().onOpen()
         self.events.opened()
+        if self.http_channel is not None:
+            # The channel and its request refer to each other. Apart, both are freed at once; otherwise those of a crowd
+            # wait for the garbage collector.
+            self.http_channel.requests.clear()
+            self.http_channel = None
         self.http_request_data = b""
         self.http_headers = self.request.headers = {}
         self.clean_headers: list[tuple[bytes, bytes]] = []
@@ -155,22 +157,15 @@ class WebSocket(WebSocketProtocol):
             # The client did not wait for the answer. Autobahn would parse this as a second handshake.
             self.data += data
             self.transport.pauseProducing()
-        elif len(data) == SHORT_PONG_LENGTH and data.startswith(SHORT_PONG_HEADER) and self._is_between_frames:
-            self._short_pong_received(data)
         elif not self._refused:
-            self._dataReceived(data)
-
-    @property
-    def _is_between_frames(self) -> bool:
-        """Whether the next byte of an open connection begins a frame."""
-        return bool(self.state == OPEN and not self.data and self.current_frame is None and not self._refused)
-
-    def _short_pong_received(self, data: bytes) -> None:
-        """Read a pong as a crowd sends thousands a second: Autobahn takes twenty times as long."""
-        self.events.control_frame_begins()
-        if not self._refused:
-            payload = int.from_bytes(data[2:6]) ^ int.from_bytes(data[6:])
-            self.events.pong(payload.to_bytes(4))
+            is_between_frames = self.state == OPEN and not self.data and self.current_frame is None
+            payload = read_short_pong(data) if is_between_frames else None
+            if payload is None:
+                self._dataReceived(data)
+            else:
+                self.events.control_frame_begins()
+                if not self._refused:
+                    self.onPong(payload)
 
     def processData(self) -> bool:  # noqa: N802 - Autobahn's name
         """Read a frame, or what has been received of it; return whether there may be another."""

@@ -43,9 +43,11 @@ export class Interruptions {
    * @param {number} now - performance.now()
    */
   check(now) {
-    const difference = Date.now() - now;
-    const slept = difference - this.#difference > MAXIMUM_GAIN_MS;
-    this.#difference = difference;
+    let gain = Date.now() - now - this.#difference;
+    // The browser may have been interrupted since it read `now`.
+    if (gain > MAXIMUM_GAIN_MS) gain = Date.now() - performance.now() - this.#difference;
+    this.#difference += gain;
+    const slept = gain > MAXIMUM_GAIN_MS;
     if (slept) this.#handlers.slept();
     return slept;
   }

@@ -7,7 +7,7 @@ import pytest
 from twisted.logger import globalLogPublisher
 from twisted.python import log
 
-from tournament.server.adapter.twisted_log import log_twisted_errors
+from tournament.server.adapter.library_logs import log_twisted_errors
 
 
 @pytest.fixture

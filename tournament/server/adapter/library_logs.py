@@ -1,7 +1,9 @@
-"""Twisted's log."""
+"""The logs of Twisted and Autobahn."""
 
 from typing import Any
 
+import autobahn.twisted.websocket
+import autobahn.websocket.protocol
 from twisted.logger import (
     FilteringLogObserver,
     LogLevel,
@@ -18,3 +20,17 @@ def log_twisted_errors() -> None:
     observer: Any = STDLibLogObserver("twisted")
     filtered: Any = FilteringLogObserver(observer, predicates)
     globalLogPublisher.addObserver(filtered)
+
+
+def omit_autobahn_colours() -> None:
+    """Pass names and values to Autobahn's log as they are.
+
+    Whatever the log level is, Autobahn colours some twenty of them for each connection. That is a tenth of what a
+    handshake costs.
+    """
+    for module in (autobahn.websocket.protocol, autobahn.twisted.websocket):
+        vars(module).update(hltype=_plain, hlval=_plain)
+
+
+def _plain(value: Any, *_colour: Any) -> Any:
+    return value
