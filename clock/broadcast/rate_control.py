@@ -139,6 +139,7 @@ class RateControl:
         logger.info("rate=auto is now %d frames per second, it was %d", rate, self._fan_out.auto_rate)
         self._was_raised = rate > self._fan_out.auto_rate
         self._fan_out.auto_rate = rate
+        self.load.forget_conflation()
         self._changed_at = self._room_since = now
         self._wait_s = self._draw_wait_s()
 
