@@ -10,6 +10,7 @@ Handshakes do not count. They are over soon, and a worker that took them for loa
 it can serve. So `other` is not measured while clients connect.
 """
 
+from collections import deque
 from typing import Final, NamedTuple
 
 # Seconds of a core that one viewer costs in a second, apart from its frames: a ping and its pong every 6 s, and a probe
@@ -33,8 +34,10 @@ MIN_MEASURED_LOAD: Final = 0.1
 # More handshakes in a second are a storm.
 MAX_CALM_HANDSHAKES_PER_S: Final = 20.0
 
-# The share of conflated ticks from which on the worker cannot keep up, whatever is predicted.
+# The share of conflated ticks in the last intervals from which on the worker cannot keep up, whatever is predicted. A
+# single stall of the machine conflates a few.
 MAX_CONFLATED: Final = 0.1
+CONFLATION_INTERVALS: Final = 4
 
 
 class Reading(NamedTuple):
@@ -54,15 +57,20 @@ class Load:
 
     def __init__(self) -> None:
         self.current = 0.0  # of the processor, in the last interval; 1.0 is one core
-        self.conflated_share = 0.0  # of the ticks of the last interval
+        self._ticks: deque[tuple[int, int]] = deque(maxlen=CONFLATION_INTERVALS)  # written and conflated, by interval
         self._writing_s = INITIAL_WRITING_S
         self._other_s = INITIAL_OTHER_S
         self._last: Reading | None = None
 
     @property
     def is_overrun(self) -> bool:
-        """Whether ticks came faster than they could be written."""
-        return self.conflated_share > MAX_CONFLATED
+        """Whether ticks come faster than they can be written, and this worker is the reason, or a part of it."""
+        written, conflated = (sum(counts) for counts in zip(*self._ticks, strict=True)) if self._ticks else (0, 0)
+        return self.current >= MIN_MEASURED_LOAD and conflated > MAX_CONFLATED * (written + conflated)
+
+    def forget_conflation(self) -> None:
+        """Judge from now on only: the rate has changed."""
+        self._ticks.clear()
 
     def observe(self, reading: Reading, viewers: int) -> None:
         """Learn from the interval since the last reading, in which there were so many viewers."""
@@ -71,9 +79,8 @@ class Load:
             return
         elapsed_s = reading.now - last.now
         cpu_s, writing_s = reading.cpu_s - last.cpu_s, reading.writing_s - last.writing_s
-        rounds, conflated = reading.rounds - last.rounds, reading.conflated - last.conflated
+        self._ticks.append((reading.rounds - last.rounds, reading.conflated - last.conflated))
         self.current = cpu_s / elapsed_s
-        self.conflated_share = conflated / (rounds + conflated) if conflated else 0.0
         frames = reading.frames - last.frames
         if not frames or self.current < MIN_MEASURED_LOAD:
             return

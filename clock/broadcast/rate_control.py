@@ -36,8 +36,8 @@ MIN_DWELL_S: Final = 3.0
 MAX_DWELL_S: Final = 48.0
 JITTER: Final = 0.25
 
-# A rate that was held for so many dwell times is stable, and the dwell time starts again with the minimum.
-STABLE_DWELLS: Final = 4.0
+# A rise that lasted for so many seconds was right, and the dwell time starts again with the minimum.
+STABLE_AFTER_S: Final = 120.0
 
 # Seconds that a lower rate has to show its effect on conflation.
 SETTLE_S: Final = 0.5
@@ -127,8 +127,8 @@ class RateControl:
     def _lower(self, index: int, now: float) -> None:
         """Change to the highest lower rate that fits, or to the lowest. A rise that did not last doubles the dwell."""
         if self._was_raised:
-            is_stable = now - self._changed_at >= STABLE_DWELLS * self._dwell_s
-            self._dwell_s = MIN_DWELL_S if is_stable else min(2 * self._dwell_s, MAX_DWELL_S)
+            has_lasted = now - self._changed_at >= STABLE_AFTER_S
+            self._dwell_s = MIN_DWELL_S if has_lasted else min(2 * self._dwell_s, MAX_DWELL_S)
         lower = self._rates[index + 1 :]
         self._change(next((rate for rate in lower if self.predict(rate) <= TARGET), lower[-1]), now)
 
@@ -139,6 +139,7 @@ class RateControl:
         logger.info("rate=auto is now %d frames per second, it was %d", rate, self._fan_out.auto_rate)
         self._was_raised = rate > self._fan_out.auto_rate
         self._fan_out.auto_rate = rate
+        self.load.forget_conflation()
         self._changed_at = self._room_since = now
         self._wait_s = self._draw_wait_s()
 

@@ -153,10 +153,10 @@ CLOCK_REQUEST_TIMEOUT: Final = Setting(
 CLOCK_IDLE_TIMEOUT: Final = Setting(
     name="CLOCK_IDLE_TIMEOUT",
     parser=_TIMEOUT,
-    default="75",
+    default="90",
     used_by=_WORKER,
-    description="Timeout of an HTTP connection between two requests. A page asks for the time once a minute or more"
-    " often, and an open connection makes that cheap.",
+    description="Timeout of an HTTP connection between two requests. A page asks for the time every 10 to 80 s, and"
+    " an open connection makes that cheap.",
 )
 CLOCK_MAX_HEADER_SIZE: Final = Setting(
     name="CLOCK_MAX_HEADER_SIZE",

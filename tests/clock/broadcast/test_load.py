@@ -66,13 +66,21 @@ def test_handshakes_are_no_load() -> None:
     assert process.load.current == pytest.approx(0.9)
 
 
-@pytest.mark.parametrize(("conflated", "is_overrun"), [(0, False), (9, False), (11, True), (100, True)])
+@pytest.mark.parametrize(("conflated", "is_overrun"), [(0, False), (39, False), (41, True), (100, True)])
 def test_overrun(conflated: int, is_overrun: bool) -> None:  # noqa: FBT001 - the value is the subject
-    """More than a tenth of the ticks of the last interval was conflated."""
+    """More than a tenth of the ticks of the last four intervals was conflated. A stall of the machine is no overrun."""
     process = Process()
-    process.run(1, viewers=1, frames=1, writing_s=0, cpu_s=0, conflated=conflated)
+    process.run(10, viewers=400, frames=40_000, writing_s=0.3, cpu_s=0.4)
+    process.run(1, viewers=400, frames=40_000, writing_s=0.3, cpu_s=0.4, conflated=conflated)
     assert process.load.is_overrun == is_overrun
-    process.run(1, viewers=1, frames=1, writing_s=0, cpu_s=0)
+    process.run(4, viewers=400, frames=40_000, writing_s=0.3, cpu_s=0.4)
+    assert not process.load.is_overrun
+
+
+def test_a_worker_with_little_to_do_is_not_overrun() -> None:
+    """Whatever makes it late, a lower rate would not help."""
+    process = Process()
+    process.run(10, viewers=1, frames=50, writing_s=0.01, cpu_s=0.05, conflated=50)
     assert not process.load.is_overrun
 
 
