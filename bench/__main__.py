@@ -33,7 +33,7 @@ from testbed.processes import ROOT, Broker, Program, Ticker
 from testbed.progress import Progress
 from testbed.published import Published
 
-# A page that knows its drift sends a probe so often (clock/static/clock/time/drift.js). Before, it sends one every 10 s.
+# A page that knows its drift sends a probe so often (clock/static/clock/time/drift.js); before, one every 10 s.
 PROBE_INTERVAL_S = 60.0
 
 
