@@ -6,7 +6,6 @@ disconnects clients that have stopped reading.
 """
 
 import asyncio
-import gc
 import logging
 import signal
 import socket
@@ -26,6 +25,7 @@ from tournament.server.adapter.daphne_server import DaphneServer
 from tournament.server.adapter.websocket import WebSocket
 from tournament.server.connection import Connection, Shared
 from tournament.server.drain import Drain
+from tournament.server.garbage import Garbage
 from tournament.server.heartbeat import Heartbeat
 from tournament.server.http_limits import HttpLimits
 from tournament.server.lifespan import Lifespan
@@ -108,9 +108,7 @@ class Server:
             loop.call_soon(self._receiver.start)
             loop.call_soon(partial(self.supervisor.start, "reports", self._receiver.run, vital=True))
             loop.call_soon(partial(self.supervisor.start, "metrics port", self._metrics_port.listen_when_free))
-        # What is loaded by now stays until the end: the garbage collector need not scan it while a tick waits.
-        gc.collect()
-        gc.freeze()
+        loop.call_soon(partial(self.supervisor.start, "garbage collection", Garbage(lambda: len(self.heartbeat)).run))
 
     async def stopping(self) -> None:
         """Stop the tasks of the worker."""
