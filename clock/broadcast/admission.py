@@ -29,7 +29,6 @@ class Admission:
         self._max_viewers = default_max_viewers() if max_viewers is None else max_viewers
         self._max_viewers_per_address = max_viewers_per_address
         self._rate_control = rate_control if max_viewers is None else None
-        self.attempts = 0  # viewers that were admitted or refused
         self._addresses: dict[object, str | None] = {}  # of each viewer
         self._counts: Counter[str] = Counter()  # viewers per address
 
@@ -56,7 +55,6 @@ class Admission:
         Raises:
             Full: a limit is reached, or the load is too high.
         """
-        self.attempts += 1
         if self._is_limit_reached or not (self._rate_control is None or self._rate_control.has_room_for(request)):
             raise Full("this worker is full")
         if address is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -109,6 +110,7 @@ class ClockConsumer(AsyncConsumer):
         return len(frame)
 
     async def _send_frame(self, text: str) -> None:
+        started_at = time.perf_counter()
         try:
             await self.send({"type": "websocket.send", "text": text})
         except Exception as error:  # noqa: BLE001 - each server raises an error of its own for a closed connection
@@ -116,3 +118,4 @@ class ClockConsumer(AsyncConsumer):
             self._fan_out.leave(self)
         finally:
             self._sending = None
+            self._fan_out.counts.writing_s += time.perf_counter() - started_at

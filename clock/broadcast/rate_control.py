@@ -54,12 +54,11 @@ MAX_MODEST_RATE: Final = AUTO_RATES[-1]
 class RateControl:
     """Decides for one fan-out. `lowest_rate` is one of the contract's `AUTO_RATES`. `now` is a monotonic clock."""
 
-    def __init__(  # noqa: PLR0913 - three clocks and two sources, which tests replace
+    def __init__(
         self,
         fan_out: FanOut,
         lowest_rate: int = AUTO_RATES[-1],
         *,
-        handshakes: Callable[[], int] = lambda: 0,
         now: Callable[[], float] = time.monotonic,
         cpu: Callable[[], float] = time.process_time,
         jitter: Callable[[float, float], float] = random.uniform,
@@ -67,7 +66,6 @@ class RateControl:
         self.load = Load()
         self._fan_out = fan_out
         self._rates = [rate for rate in AUTO_RATES if rate >= lowest_rate]
-        self._handshakes = handshakes
         self._now = now
         self._cpu = cpu
         self._jitter = jitter
@@ -104,9 +102,7 @@ class RateControl:
                 frames=counts.due,
                 rounds=counts.rounds,
                 conflated=counts.conflated,
-                handshakes=self._handshakes(),
-            ),
-            len(self._fan_out),
+            )
         )
         self._judge_load()
         index = self._rates.index(self._fan_out.auto_rate)

@@ -26,9 +26,7 @@ class Worker:
     @cached_property
     def rate_control(self) -> RateControl:
         """The rate control. It starts and stops with the relay."""
-        return RateControl(
-            self.relay.fan_out, settings.CLOCK_PAGE_RATE.lowest, handshakes=lambda: self.admission.attempts
-        )
+        return RateControl(self.relay.fan_out, settings.CLOCK_PAGE_RATE.lowest)
 
     @cached_property
     def admission(self) -> Admission:

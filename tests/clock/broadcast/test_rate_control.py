@@ -42,14 +42,12 @@ class Simulation:
         self.fan_out = SimulatedFanOut()
         self.host = host
         self.frame_cost = FRAME_COST
-        self.handshakes = 0
         self.handshake_cost = 0.0  # of a core, while there is a storm
         self.cpu_s = 0.0
         self.rates: list[int] = []  # after each decision
         self.loads: list[float] = []  # demanded, in each interval
         self.control = RateControl(
             self.fan_out,
-            handshakes=lambda: self.handshakes,
             now=lambda: host.now,
             cpu=lambda: self.cpu_s,
             jitter=generator.uniform,
@@ -244,7 +242,6 @@ def fill(worker: Simulation, request: StreamRequest, per_interval: int) -> Calla
 
     def connect() -> None:
         for _ in range(per_interval):
-            worker.handshakes += 1
             if worker.control.has_room_for(request):
                 if request.rate == AUTO:
                     worker.fan_out.auto_viewers += 1
