@@ -136,7 +136,7 @@ def test_without_the_setting_there_is_no_port(worker: Worker) -> None:
 
 
 def test_a_port_in_use_ends_the_worker(broker: Broker, worker: Worker, directory: Path) -> None:
-    """With exit code 1 and one line, which names the setting and its value."""
+    """With exit code 1. The last line names the setting and its value."""
     command = [sys.executable, "-m", "tournament.server", "-p", str(free_port()), "tournament.asgi:application"]
     environment = {"REDIS_URL": broker.url, "CLOCK_METRICS_PORT": str(worker.port)}
     with Program("second", command, directory, environment) as second:
