@@ -6,6 +6,7 @@
 PYTHON ?= python3
 PORT ?= 8001
 BIND ?= 127.0.0.1
+WORKERS ?= 1
 SECONDS ?= 60
 MINUTES ?= 20
 PROCESSES ?= 3
@@ -27,8 +28,8 @@ help:  ## List the targets
 	@$(run) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
-up: .venv/.ready  ## Run a broker, a ticker and a worker until Ctrl-C (PORT=8001 BIND=127.0.0.1)
-	@exec $(run) -m tournament.up --bind $(BIND) --port $(PORT) --end-with-parent
+up: .venv/.ready  ## Run a broker, a ticker and a worker until Ctrl-C (PORT=8001 BIND=127.0.0.1 WORKERS=1)
+	@exec $(run) -m tournament.up --bind $(BIND) --port $(PORT) --workers $(WORKERS) --end-with-parent
 
 tools-%: .venv/.ready
 	@$(run) -m testbed.tools $*
@@ -60,16 +61,16 @@ format: .venv/.ready node_modules/.ready  ## Format the code
 pictures: .venv/.ready  ## Take pictures of the page: all in .pictures, those of the documentation in docs/pictures
 	$(run) -m tests.page.pictures
 
-faults: tools-faults  ## Break each part of a running clock and check that it recovers (10 minutes; FAULTS=--readme updates the docs)
+faults: tools-faults  ## Break each part of a running clock and check that it recovers (12 minutes; FAULTS=--readme updates the docs)
 	$(run) -m tests.faults $(FAULTS)
 
 endurance: .venv/.ready  ## Run a clock under load for MINUTES=20 and check that memory and counts do not grow
 	$(run) -m tests.endurance --minutes $(MINUTES)
 
-bench: .venv/.ready  ## Measure the worker against a bare loop and other servers, and update the documents (13 minutes)
+bench: .venv/.ready  ## Judge the targets against a bare loop and other servers, and update the documents (15 minutes)
 	$(run) -m bench $(BENCH)
 
-bench-full: .venv/.ready  ## The same with all subjects at all sizes (35 minutes)
+bench-full: .venv/.ready  ## The same, and plot every subject with more and more viewers until it saturates (35 minutes)
 	$(run) -m bench --full $(BENCH)
 
 punctuality: .venv/.ready  ## Measure how punctual the ticker is, against a bare loop (SECONDS=60 PUNCTUALITY=--docs)

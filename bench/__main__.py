@@ -1,11 +1,10 @@
-"""The benchmark: this worker, the floor, two baselines and other servers, measured on one machine in one run.
+"""The benchmark: this worker, the floor and other servers, measured on one machine in one run.
 
-    python -m bench [--full] [--only NAME ...] [--seconds 10] [--repetitions 3] [--strict]
+    python -m bench [--full] [--only NAME ...] [--minutes 15] [--strict]
     python -m bench --render
 
-It prints every measurement and the verdict on each target. A run of everything that the targets need also updates
-docs/bench.json, docs/benchmarks.md and README.md. With `--render` it measures nothing, and updates the documents from
-docs/bench.json.
+It prints what it measures and the verdict on each target. A run of everything also updates docs/bench.json,
+docs/benchmarks.md and README.md. With `--render` it measures nothing, and updates the documents from docs/bench.json.
 """
 
 import argparse
@@ -13,21 +12,29 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from bench.load.generator import LoadError, compiled
 from bench.report import documents, machine, tables
-from bench.report.results import HEADINGS, TARGET_HEADINGS, Results, measurement_rows, one_line, target_rows
-from bench.report.targets import FAIL, INVALID
-from bench.subjects.catalogue import TITLES
+from bench.report.results import Results, compute
+from bench.report.rows import HEADINGS, TARGET_HEADINGS, count_line, figure_rows, target_rows
+from bench.scenarios.catalogue import SCENARIOS
+from bench.scenarios.session import Ladder, Session, ladders, measure
+from bench.subjects.gate import GateControl
 from bench.subjects.subject import Environment
-from bench.trial.plan import Step, make_plan
-from bench.trial.scenarios import SCENARIOS
-from bench.trial.trial import Trial
-from testbed.processes import ROOT, Broker, Ticker
+from bench.trial.figures import core_percent, late_ms
+from bench.trial.scenario import Record, Scenario
+from bench.trial.side import Stage
+from bench.trial.target import MET, NOT_MEASURED
+from testbed.processes import ROOT, Broker, Program, Ticker
 from testbed.progress import Progress
 from testbed.published import Published
+
+# A page that knows its drift sends a probe so often (clock/static/clock/time/drift.js); before, one every 10 s.
+PROBE_INTERVAL_S = 60.0
 
 
 def reserve_core() -> set[int] | None:
@@ -43,42 +50,45 @@ def reserve_core() -> set[int] | None:
     return set(cores[:1])
 
 
-def measure(steps: Sequence[Step], results: Results) -> bool:
-    """Repeat the plan, and add the measurements to `results`; return whether all were possible.
+def one_line(name: str, record: Record) -> str:
+    """Return a record in one line, for the progress on the terminal."""
+    sides = dict.fromkeys(side for turn in record.turns for side in turn)
+    words = [
+        f"{side} {core_percent(record.turns, side):.0f} % of a core, late {late_ms(record.turns, side, 50):.1f}/"
+        f"{late_ms(record.turns, side, 99):.1f} ms"
+        for side in sides
+    ]
+    return "; ".join([f"{name}, {len(record.turns)} turns", *words, *([record.problem] if record.problem else [])])
 
-    Every repetition has every subject, so that a change of the machine's speed affects all subjects.
-    """
-    complete = True
-    progress = Progress(results.repetitions * sum(step.seconds(results.seconds) for step in steps))
+
+def run(scenarios: Sequence[Scenario], to_climb: Sequence[Ladder], minutes: float, probe_interval_s: float) -> Session:
+    """Measure everything, on a broker and a ticker of its own."""
+    progress = Progress(sum(one.seconds for one in scenarios) + sum(one.seconds for one in to_climb))
     core = reserve_core()
     with tempfile.TemporaryDirectory(prefix="clock-bench-") as name:
         directory = Path(name)
-        with Broker(directory) as broker, Ticker(broker.url, directory) as ticker:
-            ticker.wait_for_output("publishing the time")
-            environment, published = Environment(broker, directory, core), Published(broker.port)
-            for repetition in range(1, results.repetitions + 1):
-                for step in steps:
-                    title = f"{repetition}/{results.repetitions} {step.subject.name}"
-                    progress.doing(f"{title}: starting")
-                    try:
-                        with Trial(step.subject, environment, published, repetition, results.seconds) as trial:
-                            for scenario in step.scenarios:
-                                progress.doing(f"{title} (process {trial.pids[0]}): {scenario}")
-                                results.measurements.append(trial.run(scenario))
-                                progress.done(f"{title}: {one_line(results.measurements[-1])}")
-                    except (AssertionError, LoadError, OSError) as error:  # go on with the other subjects
-                        progress.done(f"{title}: aborted: {error}")
-                        complete = False
-    return complete
+        with (
+            Broker(directory) as broker,
+            Ticker(broker.url, directory) as ticker,
+            Program("gate", [sys.executable, "-m", "bench.subjects.gate", str(broker.port)], directory) as gate,
+        ):
+            ticker.wait_until_leader()
+            gate.wait_for_output("open")
+            with closing(GateControl(broker.port)) as control, closing(Published(broker.port)) as published:
+                stage = Stage(Environment(broker, directory, core), control, published, probe_interval_s)
+                return measure(
+                    scenarios, to_climb, stage, 60 * minutes, lambda part, record: progress.done(one_line(part, record))
+                )
 
 
 def print_results(results: Results) -> None:
     """Print the tables."""
     print(f"\n{documents.conditions(results)}\n")
-    print(tables.as_text(HEADINGS, measurement_rows(results.measurements)), "\n")
-    for name, lack in results.left_out.items():
-        print(f"not measured: {TITLES[name]}: {lack}")
+    print(tables.as_text(HEADINGS, figure_rows(results)), "\n")
+    for what, problem in results.not_measured.items():
+        print(f"not measured: {what}: {problem}")
     print(tables.as_text(TARGET_HEADINGS, target_rows(results.verdicts)))
+    print(count_line(results.verdicts))
 
 
 def write_documents(results: Results) -> None:
@@ -90,18 +100,18 @@ def write_documents(results: Results) -> None:
 def main() -> int:
     """Run the benchmark; return 0 if everything was measured and, with `--strict`, every target is met."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    names = [*TITLES, *SCENARIOS]
-    parser.add_argument("--full", action="store_true", help="all subjects at all sizes")
+    names = [*(one.name for one in SCENARIOS), *(one.name for one in ladders(full=True))]
+    parser.add_argument("--full", action="store_true", help="also all subjects with more and more viewers")
     parser.add_argument(
-        "--only", action="append", default=[], choices=names, help="a subject or a scenario; can be repeated"
+        "--only", action="append", default=[], metavar="NAME", choices=names, help="one of: " + ", ".join(names)
     )
-    parser.add_argument("--seconds", type=float, default=10, help="duration of a window (default: %(default)g)")
-    parser.add_argument("--repetitions", type=int, default=3, help="how often to repeat (default: %(default)d)")
-    parser.add_argument("--strict", action="store_true", help="exit with 1 unless every target is met or skipped")
+    parser.add_argument("--minutes", type=float, help="no more turns than necessary after this time (default: 15)")
+    parser.add_argument("--probes", type=float, default=PROBE_INTERVAL_S, help="seconds between two probes of a page")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 unless every target is met")
     parser.add_argument("--render", action="store_true", help="only update the documents from docs/bench.json")
     options = parser.parse_args()
     if options.render:
-        write_documents(Results.from_json((ROOT / "docs" / "bench.json").read_text()))
+        write_documents(Results.from_json((ROOT / "docs" / documents.DATA).read_text()))
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # runs the exits of all contexts, which end the processes
 
@@ -109,17 +119,22 @@ def main() -> int:
         compiled()
     except LoadError as error:
         sys.exit(str(error))
-    steps, left_out = make_plan(full=options.full, only=options.only)
-    results = Results(machine.describe(), options.seconds, options.repetitions, left_out)
+    scenarios = [one for one in SCENARIOS if one.name in options.only or not options.only]
+    to_climb = [
+        one for one in ladders(full=options.full or bool(options.only)) if one.name in options.only or not options.only
+    ]
+    started, described = time.monotonic(), machine.describe()  # with all cores: `run` leaves one to the subject
     try:
-        complete = measure(steps, results)
+        session = run(scenarios, to_climb, options.minutes or (30 if options.full else 15), options.probes)
     except KeyboardInterrupt:
         return 130
+    results = compute(session, described, (time.monotonic() - started) / 60)
     print_results(results)
     if not options.only:
         write_documents(results)
-    failed = any(one.verdict in {FAIL, INVALID} for one in results.verdicts)
-    return int(not complete or (options.strict and failed))
+    missed = any(one.verdict not in {MET, NOT_MEASURED} for one in results.verdicts)
+    failed = any(one.is_possible and one.problem for one in session.records.values())
+    return int(failed or (options.strict and missed))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ Uvicorn, the clock works without them.
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any, Final, Protocol
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple, Protocol
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 Headers = Collection[tuple[bytes, bytes]]  # names in lower case
@@ -59,6 +60,23 @@ class ServerStatus:
     def count_close(self, code: int) -> None:
         """Count a WebSocket that was open, and is closed."""
         self.closed[code if code in COUNTED_CODES else None] += 1
+
+
+# The ASGI extension of an HTTP request by which a server offers to answer its repetitions without the application:
+# `scope["extensions"][REPEATED_REQUEST]["answer_with"](answer)`. Whoever sends the same bytes again on the same
+# connection gets what `answer` returns then. That must not depend on anything but the request and the present.
+REPEATED_REQUEST: Final = "tournament.repeated_request"
+
+
+class Response(NamedTuple):
+    """A complete response to an HTTP request."""
+
+    status: HTTPStatus
+    headers: Headers
+    body: bytes
+
+
+Answer = Callable[[], Response]
 
 
 def server_status(scope: Any) -> ServerStatus | None:

@@ -42,6 +42,10 @@ MESSAGE_TYPE: Final = "clock.tick"
 RATES: Final = (100, 50, 25, 20, 10, 5, 2, 1)
 DEFAULT_RATE: Final = 100
 
+# The rates between which a worker chooses for clients that request `rate=auto`, highest first.
+AUTO: Final = "auto"
+AUTO_RATES: Final = (100, 50, 25, 20, 10)
+
 # Characters of a frame, all of them ASCII. Up to this length the WebSocket header is two bytes (RFC 6455, section 5.2).
 MAX_FRAME_LENGTH: Final = 125
 
@@ -168,20 +172,45 @@ def format_frame(at: int, zone: ZoneInfo) -> str:
     return json.dumps({"message": format_time(at, zone), "at": at})
 
 
-def parse_rate(query_string: bytes) -> int:
-    """Return the frames per second that a query string such as `b"rate=10"` requests.
+class StreamRequest(NamedTuple):
+    """What a client requests of its stream.
+
+    `rate` is its frames per second, one of `RATES`, or `AUTO`: the worker chooses one of `AUTO_RATES`, and may change
+    it at any time. A client receives the first tick of each period, so that 10 frames per second are whole tenths.
+    With `any_phase` it receives another tick of each period instead. `AUTO` implies `any_phase`.
+    """
+
+    rate: int | str = DEFAULT_RATE
+    any_phase: bool = False
+
+
+DEFAULT_REQUEST: Final = StreamRequest()
+
+
+def parse_stream_request(query_string: bytes) -> StreamRequest:
+    """Parse a query string such as `b"rate=10&phase=any"`. Parameters with other names are ignored.
 
     Raises:
-        BrokenContract: the rate is not one of `RATES`, or it is given twice.
+        BrokenContract: the rate is not `auto` or one of `RATES`, the phase is not `any`, or one of them is given twice.
     """
-    rates = [value for name, _, value in (pair.partition(b"=") for pair in query_string.split(b"&")) if name == b"rate"]
-    if not rates:
-        return DEFAULT_RATE
+    values: dict[bytes, bytes] = {}
+    for name, _, value in (pair.partition(b"=") for pair in query_string.split(b"&")):
+        if name in _ERRORS:
+            if name in values:
+                raise BrokenContract(_ERRORS[name])
+            values[name] = value
     # A lookup by text: 010, +10 and 1e1 are invalid, and a number of any length costs nothing.
-    rate = _RATES_BY_TEXT.get(rates[0])
-    if rate is None or len(rates) > 1:
-        raise BrokenContract("rate must be one of " + ", ".join(map(str, RATES)))
-    return rate
+    rate = _RATES_BY_TEXT.get(values.get(b"rate", _DEFAULT_RATE_TEXT))
+    if rate is None:
+        raise BrokenContract(_ERRORS[b"rate"])
+    if values.get(b"phase", b"any") != b"any":
+        raise BrokenContract(_ERRORS[b"phase"])
+    return StreamRequest(rate, any_phase=rate == AUTO or b"phase" in values)
 
 
-_RATES_BY_TEXT: Final = {str(rate).encode(): rate for rate in RATES}
+_DEFAULT_RATE_TEXT: Final = str(DEFAULT_RATE).encode()
+_RATES_BY_TEXT: Final[dict[bytes, int | str]] = {str(rate).encode(): rate for rate in (*RATES, AUTO)}
+_ERRORS: Final = {
+    b"rate": "rate must be one of " + ", ".join(map(str, (AUTO, *RATES))),
+    b"phase": "phase must be any",
+}

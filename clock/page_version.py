@@ -14,11 +14,11 @@ _FOLDERS = ("static", "templates", "locale")
 
 @functools.cache
 def page_version() -> str:
-    """Return 12 hexadecimal digits that identify the page: a hash of its files and of the time zone that it names.
+    """Return 12 hexadecimal digits that identify the page: a hash of its files and of the settings that it contains.
 
     Workers that serve the same page return the same value. The files are read once per process.
     """
-    digest = hashlib.sha256(str(settings.CLOCK_TIME_ZONE).encode())
+    digest = hashlib.sha256(f"{settings.CLOCK_TIME_ZONE} {settings.CLOCK_PAGE_RATE.requested}".encode())
     app = Path(__file__).resolve().parent
     for path in sorted(path for folder in _FOLDERS for path in (app / folder).rglob("*") if path.suffix != ".po"):
         if path.is_file():

@@ -46,6 +46,7 @@ SCRIPT_TEXTS: Final = {
     "date": _("Date"),
     "awake": _("Keep the screen on"),
     "lang": _("Language"),
+    "rate_now": _("Frames per second now: {rate}"),
     # Problems with the options in the address.
     "invalid": _("{name}={value} is invalid. Valid: {valid}."),
     "unknown_option": _("Unknown option: {name}."),
@@ -93,5 +94,6 @@ TEXTS: Final = SCRIPT_TEXTS | {
     "size": _("Size (%)"),
     "offset": _("Show ahead by (ms)"),
     "rate": _("Frames per second"),
+    "rate_auto": _("Automatic"),
     "lang_auto": _("Same as this browser"),
 }

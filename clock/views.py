@@ -18,7 +18,7 @@ from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.http import require_safe
 from servestatic.utils import parse_accept_encoding
 
-from clock.contract import DEFAULT_RATE, RATES
+from clock.contract import RATES
 from clock.page_version import page_version
 from clock.texts import SCRIPT_TEXTS, TEXTS
 
@@ -84,7 +84,7 @@ def _render(language: str, *, embedded: bool) -> _Html:
             "texts": {name: texts[name] for name in SCRIPT_TEXTS},
             "zone": settings.CLOCK_TIME_ZONE.key,
             "rates": RATES,
-            "rate": DEFAULT_RATE,
+            "rate": settings.CLOCK_PAGE_RATE.requested,
             "languages": languages,
             "version": page_version(),
         }

@@ -42,9 +42,9 @@ class Viewer:
             self.buffer = self.buffer[end:]
 
 
-def connect(port: int, path: str = "/ws/clock/") -> Viewer:
+def connect(port: int, path: str = "/ws/clock/", address: str = "127.0.0.1") -> Viewer:
     """Open a stream, with the page's own origin."""
-    client = socket.create_connection(("127.0.0.1", port), timeout=10)
+    client = socket.create_connection((address, port), timeout=10)
     try:
         rest = handshake(client, port, path)
     except BaseException:

@@ -68,10 +68,14 @@ def layer() -> InMemoryChannelLayer:
 @pytest.fixture
 async def relay(layer: InMemoryChannelLayer) -> AsyncIterator[Relay]:
     """The relay of this process, on the in-memory layer. A test starts it if it needs to."""
-    original, current_worker.relay = current_worker.relay, Relay(lambda: layer)
+    parts = vars(current_worker)
+    original = dict(parts)
+    parts.clear()
+    current_worker.relay = Relay(lambda: layer)
     yield current_worker.relay
-    await current_worker.relay.stop()
-    current_worker.relay = original
+    await current_worker.stop()
+    parts.clear()
+    parts.update(original)
 
 
 @pytest.fixture(scope="session")

@@ -12,21 +12,22 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from bench.load.results import ConnectResult, LoadResult, WindowResult
 from testbed.debian import install
 from testbed.processes import ROOT
 from tournament.up.part import die_with
 
-SOURCE = Path(__file__).with_name("generator.c")
+SOURCES = Path(__file__).with_name("generator")
 CACHE = ROOT / ".bench"
 COMPILER_PACKAGES = ["gcc", "libc6-dev"]
 
-# The C program gives up connecting after 90 s, and answers any other command within a second.
+# The C program gives up connecting after 90 s and loading after 60 s, and answers any other command within a second.
 CONNECT_TIMEOUT_S = 100.0
+LOAD_TIMEOUT_S = 70.0
 TIMEOUT_S = 20.0
 IDLE_INTERVAL_S = 0.1
 
@@ -35,55 +36,14 @@ class LoadError(RuntimeError):
     """The load generator cannot be built, or does not answer a command. The text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectResult:
-    """How clients connected.
-
-    A client is connected when it has the complete 101, a frame, and an answer to each of its requests for `/clock/now`.
-    `seconds` is the time until all were. A handshake lasts from the start of the TCP connection to the complete 101.
-    `failures` are counts by reason.
-    """
-
-    connected: int
-    seconds: float
-    non_200_answers: int
-    handshake_p99_ms: float | None
-    failures: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class WindowResult:
-    """What clients received in a window of time.
-
-    `frames` arrived within its `seconds`. Lateness is the wall clock on arrival minus the frame's `at`. `duplicates`
-    and `steps_back` count frames whose `at` was equal to or below the previous one. The gap is the longest time that
-    any client was without a frame; the start and the end of the window count as frames. `worst_ticks` is how many ticks
-    with from_ms <= at < to_ms (milliseconds since the Unix epoch) the worst client received, up to 0.3 s after the end.
-    `cpu_share` is the load generator's own CPU time, as a share of one core.
-    """
-
-    clients: int
-    from_ms: int
-    to_ms: int
-    seconds: float
-    frames: int
-    worst_ticks: int
-    late_p50_ms: float | None
-    late_p99_ms: float | None
-    largest_gap_ms: float
-    duplicates: int
-    steps_back: int
-    cpu_share: float
-    failures: dict[str, int]
-
-
 def compiled() -> Path:
     """Return the load generator's program. Compile it if this version of it is not compiled yet.
 
     Raises:
         LoadError: there is no C compiler, and it cannot be installed.
     """
-    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
+    sources = sorted(SOURCES.glob("*.[ch]"))
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     program = CACHE / f"generator-{os.uname().machine}-{digest}"
     if not program.exists():
         if shutil.which("cc") is None:
@@ -94,7 +54,8 @@ def compiled() -> Path:
             raise LoadError(f"The load generator needs a C compiler. On Debian: apt-get install {packages}")
         CACHE.mkdir(exist_ok=True)
         temporary = program.with_suffix(f".{os.getpid()}")  # two processes may compile at the same time
-        subprocess.run([compiler, "-O2", "-o", str(temporary), str(SOURCE)], check=True)
+        modules = [str(source) for source in sources if source.suffix == ".c"]
+        subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-o", str(temporary), *modules], check=True)
         temporary.replace(program)
     return program
 
@@ -124,17 +85,55 @@ class LoadGenerator:
         self._process.kill()
         self._process.communicate()
 
-    def connect(self, count: int, path: str, *, parallel: int = 32, now_calls: int = 0) -> ConnectResult:
-        """Connect `count` more clients, at most `parallel` at a time, and wait for all of them: at most 90 s."""
-        return ConnectResult(**self._command(f"connect {count} {parallel} {now_calls} {path}", CONNECT_TIMEOUT_S))
+    def connect(  # noqa: PLR0913 - each is a property of a client
+        self,
+        count: int,
+        path: str,
+        *,
+        name: str = "viewers",
+        parallel: int = 32,
+        now_calls: int = 0,
+        lenient: bool = False,
+    ) -> ConnectResult:
+        """Connect `count` more clients of the class `name`, at most `parallel` at a time, and wait for all of them.
 
-    def begin_window(self) -> int:
-        """Start to measure the clients that are streaming; return their number."""
-        return int(self._command("begin")["clients"])
+        Each also sends `now_calls` requests for `/clock/now` on a second connection, and keeps that for probes. It
+        fails at a text that is not a tick, unless `lenient`. This takes at most 90 s.
+        """
+        command = f"connect {name} {count} {parallel} {now_calls} {int(lenient)} {path}"
+        return ConnectResult(**self._command(command, CONNECT_TIMEOUT_S))
+
+    def send_probes(self, interval_s: float) -> int:
+        """Let each client with a second connection send a probe per interval, spread evenly; return their number.
+
+        0 stops them.
+        """
+        return int(self._command(f"probe {interval_s * 1000:.0f}")["clients"])
+
+    def begin_window(self, duration_s: float = 0) -> int:
+        """Start to measure the clients that are streaming; return their number.
+
+        With a duration, ticks are counted for exactly so long; otherwise until the end of the window.
+        """
+        return int(self._command(f"begin {duration_s * 1000:.0f}")["clients"])
 
     def end_window(self) -> WindowResult:
         """Stop measuring. This takes 0.3 s, so that the window's last frames can arrive."""
-        return WindowResult(**self._command("end"))
+        return WindowResult.from_json(self._command("end"))
+
+    def load_pages(self, files: Sequence[str], count: int, connections: int) -> LoadResult:
+        """Load `count` pages at once, and wait for all of them: at most 60 s.
+
+        Each gets the first of `files`, which is the HTML, and then the others on at most so many connections. The files
+        of the first call are those of all calls.
+        """
+        if not self._has_files:
+            for path in files:
+                self._command(f"file {path}")
+            self._has_files = True
+        return LoadResult(**self._command(f"load {count} {connections}", LOAD_TIMEOUT_S))
+
+    _has_files = False
 
     def close(self) -> int:
         """Disconnect all clients; return their number."""

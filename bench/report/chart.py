@@ -1,4 +1,4 @@
-"""Charts as SVG: lines over the number of clients, with logarithmic axes, for light and dark pages."""
+"""Charts as SVG: lines over the number of viewers, with logarithmic axes, for light and dark pages."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,9 @@ from xml.sax.saxutils import escape
 WIDTH, HEIGHT = 900, 440
 LEFT, RIGHT, TOP, BOTTOM = 64, 596, 56, 384  # of the plot area
 
-X_LABEL = "clients, each at 100 frames per second"
+LABEL_WIDTH = 34  # pixels, for a number of viewers
+
+X_LABEL = "viewers"
 
 # Each has enough contrast with white, with near-black, and with its neighbours in this list.
 COLOURS = ("#7d7d7d", "#d1495b", "#2e86de", "#e08e00", "#8e5bd0", "#1f9d72", "#c05fa5", "#a0703c", "#5b7f95", "#6b8e23")
@@ -24,7 +26,7 @@ STYLE = """
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line: its points (clients, value), ordered by clients. `colour` is an index; the legend omits empty labels."""
+    """A line: its points (viewers, value), ordered by viewers. `colour` is an index; the legend omits empty labels."""
 
     label: str
     points: Sequence[tuple[float, float]]
@@ -94,10 +96,13 @@ def _grid(sizes: Sequence[float], heights: Sequence[float], x_scale: Scale, y_sc
         y = y_scale(height)
         parts.append(f'<line class="grid" x1="{LEFT}" y1="{y}" x2="{RIGHT}" y2="{y}"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{height:g}</text>')
+    labelled = -math.inf
     for size in sizes:
         x = x_scale(size)
         parts.append(f'<line class="axis" x1="{x}" y1="{BOTTOM}" x2="{x}" y2="{BOTTOM + 5}"/>')
-        parts.append(f'<text x="{x}" y="{BOTTOM + 20}" text-anchor="middle">{size:g}</text>')
+        if x - labelled >= LABEL_WIDTH:
+            parts.append(f'<text x="{x}" y="{BOTTOM + 20}" text-anchor="middle">{size:g}</text>')
+            labelled = x
     parts.append(f'<path class="axis" fill="none" d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}"/>')
     return parts
 

@@ -1,64 +1,71 @@
-"""The results of a run: its settings and measurements, their medians, and the rows of the tables."""
+"""The results of a session: the verdict on each target, the figures of each scenario, and the points of the plots.
+
+They are computed once, from all samples, and kept in docs/bench.json.
+"""
 
 import json
-import statistics
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Self
 
-from bench.report.tables import Rows
-from bench.report.targets import (
-    CPU_800,
-    CPU_WITHOUT_VIEWERS,
-    DELIVERED_400,
-    MEMORY,
-    STALLED_DELIVERED,
-    STALLED_DISCONNECTED,
-    STORM_CONNECTED,
-    STORM_GAP,
-    TARGETS,
-    Verdict,
-    judge,
-)
-from bench.subjects.catalogue import TITLES
-from bench.trial.measurement import Measurement
-from bench.trial.scenarios import CLIENTS, SCENARIOS, STALLED_CLIENTS
+from bench.scenarios.capacity import AUTO_TARGETS, Capacity, judge_capacity, step
+from bench.scenarios.catalogue import AUTO_SIZES, SCENARIOS, SIZES
+from bench.scenarios.session import Session
+from bench.subjects.catalogue import SUBJECTS
+from bench.subjects.peers import PEERS
+from bench.trial import figures
+from bench.trial.figures import FLOOR, WORKER, Turns
+from bench.trial.scenario import Record, Scenario, verdicts
+from bench.trial.target import Verdict, judge
 
-HEADINGS: Final = (
-    "subject",
-    "scenario",
-    "CPU µs per frame",
-    "times the floor",
-    "CPU of a core",
-    "delivered, worst client",
-    "late p50 ms",
-    "late p99 ms",
-    "largest gap ms",
-    "101 p99 ms",
-    "all connected s",
-    "memory MiB",
-    "remark",
-)
-TARGET_HEADINGS: Final = ("what", "target", "measured", "verdict")
-SUMMARY_HEADINGS: Final = ("what", "measured")
+# A subject of one process that waits for longer was not alone on its core: the machine was not idle.
+MAX_WAITED_PERCENT = 5.0
 
-Value = Callable[[Measurement], float | None]
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The figures of one side of a scenario. A figure that does not exist is None.
+
+    `cpu_times_floor` are the paired ratios of the turns; `remark` has the figures of one scenario only.
+    """
+
+    scenario: str
+    side: str
+    turns: int
+    worst_rate: float | None
+    cpu_us: float | None
+    cpu_times_floor: list[float]
+    core_percent: float | None
+    late_p50_ms: float | None
+    late_p99_ms: float | None
+    largest_gap_ms: float | None
+    probe_p99_ms: float | None
+    memory_mib: float | None
+    generator_percent: float | None
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point of the plots."""
+
+    viewers: int
+    late_p50_ms: float | None
+    late_p99_ms: float | None
+    worst_rate: float | None
 
 
 @dataclass(slots=True)
 class Results:
-    """The results of one run of the benchmark. `left_out` says which subjects could not run, and what they lack."""
+    """The results of one session. `not_measured` says why scenarios have no figures."""
 
-    machine: dict[str, str | int]
-    seconds: float
-    repetitions: int
-    left_out: dict[str, str]
-    measurements: list[Measurement] = field(default_factory=list)
-
-    @property
-    def verdicts(self) -> list[Verdict]:
-        """The verdict on each target."""
-        return judge(TARGETS, self.measurements)
+    machine: dict[str, str | int] = field(default_factory=dict)
+    minutes: float = 0.0
+    verdicts: list[Verdict] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    points: dict[str, list[Point]] = field(default_factory=dict)
+    not_measured: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> str:
         """Return everything as JSON."""
@@ -68,127 +75,133 @@ class Results:
     def from_json(cls, text: str) -> Self:
         """Return the results that `as_json` wrote."""
         members: dict[str, Any] = json.loads(text)
-        return cls(**members | {"measurements": [Measurement.from_json(one) for one in members["measurements"]]})
-
-    def median(self, subject: str, scenario: str, value: Value) -> float | None:
-        """Return the median of the valid repetitions; None if there is none."""
-        return median(
-            value(one)
-            for one in self.measurements
-            if (one.subject, one.scenario) == (subject, scenario) and not one.invalid
+        return cls(
+            **members
+            | {
+                "verdicts": [Verdict(**one) for one in members["verdicts"]],
+                "rows": [Row(**one) for one in members["rows"]],
+                "points": {name: [Point(**one) for one in ones] for name, ones in members["points"].items()},
+            }
         )
 
 
-def median(values: Iterable[float | None]) -> float | None:
-    """Return the median of the values that are not None; None if there are none."""
-    present = [value for value in values if value is not None]
-    return statistics.median(present) if present else None
+def compute(session: Session, machine: dict[str, str | int], minutes: float) -> Results:
+    """Return the results of what was measured."""
+    results = Results(machine, minutes)
+    for scenario in SCENARIOS:
+        record = session.records.get(scenario.name)
+        if record is None:
+            continue
+        results.verdicts += verdicts(scenario, record)
+        sides = dict.fromkeys(side for turn in record.turns for side in turn)
+        results.rows += [row(scenario, side, record.turns) for side in sides]
+        if record.problem:
+            results.not_measured[scenario.title] = reason(record)
+    for ladder, steps in session.steps.items():
+        for viewers, record in steps.items():
+            if record.problem:
+                results.not_measured[f"{title_of(ladder)}, {viewers:,} viewers"] = reason(record)
+    results.verdicts += capacity_verdict(session)
+    results.points = points(session)
+    return results
 
 
-def formatted(value: float | None, form: str) -> str:
-    """Return a value as text; a dash for None."""
-    return "-" if value is None else form.format(value)
+def reason(record: Record) -> str:
+    """Return why a scenario was not measured: of what a program printed, the last line."""
+    return record.problem.strip().splitlines()[-1].rstrip(".")
 
 
-def cpu_us(one: Measurement) -> float | None:
-    """Return the CPU time per frame, in microseconds; None without frames."""
-    return one.cpu_us_per_frame if one.window.frames else None
-
-
-def by_scenario(measurements: Iterable[Measurement]) -> dict[tuple[str, str], list[Measurement]]:
-    """Return the repetitions of each subject and scenario, in the order of the report."""
-    found: dict[tuple[str, str], list[Measurement]] = {}
-    for one in measurements:
-        found.setdefault((one.subject, one.scenario), []).append(one)
-    subjects, scenarios = list(TITLES), list(SCENARIOS)
-    return dict(sorted(found.items(), key=lambda item: (subjects.index(item[0][0]), scenarios.index(item[0][1]))))
-
-
-def cpu_times_floor(ones: Iterable[Measurement], floor: Iterable[Measurement]) -> float | None:
-    """Return the median of the ratios of CPU per frame, each to the floor's of the same repetition."""
-    floors = {one.repetition: cpu_us(one) for one in floor}
-    ratios = [(cpu_us(one), floors.get(one.repetition)) for one in ones]
-    return median(own / least for own, least in ratios if own and least)
-
-
-def measurement_rows(measurements: Iterable[Measurement]) -> Rows:
-    """Return a row under `HEADINGS` for each subject and scenario: medians of the repetitions."""
-    found = by_scenario(measurements)
-    return [
-        _measurement_row(subject, scenario, ones, found.get(("floor", scenario), []))
-        for (subject, scenario), ones in found.items()
+def row(scenario: Scenario, side: str, turns: Turns) -> Row:
+    """Return the figures of one side of a scenario."""
+    ratios = [
+        figures.cpu_us_of(turn[side]) / figures.cpu_us_of(turn[FLOOR])
+        for turn in turns
+        if FLOOR in turn and side != FLOOR and turn[side].window.frames and turn[FLOOR].window.frames
     ]
+    samples = figures.samples(turns, side)
+    busy = [100 * (one.window.cpu_share + one.window.waited_share) for one in samples]
+    return Row(
+        scenario.title,
+        side,
+        len(samples),
+        _number(figures.worst_rate(turns, side)),
+        _number(figures.cpu_us(turns, side)) if scenario.is_steady else None,
+        [round(ratio, 3) for ratio in ratios] if scenario.is_steady else [],
+        _number(figures.core_percent(turns, side)),
+        _number(figures.late_ms(turns, side, 50)),
+        _number(figures.late_ms(turns, side, 99)),
+        _number(figures.largest_gap_ms(turns, side)),
+        _number(figures.probe_ms(turns, side, 99)),
+        _number(figures.memory_mib(turns, side)),
+        _number(max(busy)),
+        remark(turns, side),
+    )
 
 
-def _measurement_row(
-    subject: str, scenario: str, ones: Sequence[Measurement], floor: Sequence[Measurement]
-) -> Sequence[str]:
-    streaming = [one for one in ones if one.window.clients]
-    connects = [one.connect for one in ones if one.connect is not None]
-    # In a connection storm, most of the CPU time goes into handshakes.
-    costs = [] if scenario == "storm" else ones
-    return [
-        TITLES[subject],
-        scenario,
-        formatted(median(cpu_us(one) for one in costs), "{:.1f}"),
-        formatted(cpu_times_floor(costs, floor), "{:.2f}"),
-        formatted(median(one.cpu_share for one in ones), "{:.0%}"),
-        formatted(median(one.worst_share for one in streaming), "{:.2%}"),
-        formatted(median(one.window.late_p50_ms for one in streaming), "{:.1f}"),
-        formatted(median(one.window.late_p99_ms for one in streaming), "{:.1f}"),
-        formatted(median(one.window.largest_gap_ms for one in streaming), "{:.0f}"),
-        formatted(median(one.handshake_p99_ms for one in connects), "{:.0f}"),
-        formatted(median(one.seconds for one in connects), "{:.2f}"),
-        formatted(median(one.memory_bytes / (1 << 20) for one in ones), "{:.0f}"),
-        next((text for one in ones if (text := one.invalid or one.errors)), ones[0].remark),
-    ]
+def remark(turns: Turns, side: str) -> str:
+    """Return what else was measured: the time to connect, the programs' shares, waits, values, and the first error."""
+    samples = figures.samples(turns, side)
+    words = []
+    if any(one.connect is not None for one in samples[1:]):
+        words.append(f"connected after {figures.connect_seconds(turns, side):.2f} s")
+    programs = list(dict.fromkeys(name for one in samples for name in one.cpu_ns))
+    if len(programs) > 1:
+        words += [f"{name} {figures.program_percent(turns, side, name):.0f} % of a core" for name in programs]
+    if (waited := figures.waited_percent(turns, side)) > MAX_WAITED_PERCENT:
+        words.append(f"ready but waiting for a core for {waited:.0f} % of the time")
+    names = list(dict.fromkeys(name for one in samples for name in one.values))
+    words += [f"{name.replace('_', ' ')} {figures.value(turns, side, name):g}" for name in names]
+    words += [text for text in (next((one.errors for one in samples if one.errors), ""),) if text]
+    return ", ".join(words)
 
 
-def target_rows(verdicts: Iterable[Verdict]) -> Rows:
-    """Return a row under `TARGET_HEADINGS` for each target."""
-    return [
-        [one.what, one.target, one.measured or "-", one.verdict + (f": {one.reason}" if one.reason else "")]
-        for one in verdicts
-    ]
+def capacity_verdict(session: Session) -> list[Verdict]:
+    """Return the verdict on the viewers per core; none if no ladder was climbed."""
+    if not session.steps:
+        return []
+    peers = {peer.name: capacity(session, peer.name) for peer in PEERS if has_turns(session.steps.get(peer.name, {}))}
+    rows = {size: session.records[name] for name, size in AUTO_SIZES.items() if name in session.records}
+    judged = {size: [judge(target, record.turns) for target in AUTO_TARGETS] for size, record in rows.items()}
+    worker = Capacity.of(judged) if has_turns(rows) else None
+    return [judge_capacity(worker, {SUBJECTS[name].title: one for name, one in peers.items()})]
 
 
-def summary_rows(results: Results) -> Rows:
-    """Return a row under `SUMMARY_HEADINGS` for each of the most important figures."""
-    figures = {one.what: one.measured or "-" for one in results.verdicts}
-
-    def lateness(subject: str) -> str:
-        p50_ms = formatted(results.median(subject, "400", lambda one: one.window.late_p50_ms), "{:.1f}")
-        p99_ms = formatted(results.median(subject, "400", lambda one: one.window.late_p99_ms), "{:.1f}")
-        return f"p50 {p50_ms} ms, p99 {p99_ms} ms"
-
-    cost = formatted(results.median("worker", "800", cpu_us), "{:.1f} µs")
-    connected, gap = figures[STORM_CONNECTED], figures[STORM_GAP]
-    disconnected, delivered = figures[STALLED_DISCONNECTED], figures[STALLED_DELIVERED]
-    return [
-        ["CPU per delivered frame, 800 clients", f"{cost}: {figures[CPU_800]} (a bare loop of `send`)"],
-        ["delivered to the worst of 400 clients", figures[DELIVERED_400]],
-        ["lateness, 400 clients", f"{lateness('worker')} (Bun: {lateness('bun')})"],
-        ["400 clients connect while 400 stream", f"all connected after {connected}; gap of the others at most {gap}"],
-        [
-            f"{STALLED_CLIENTS} of {CLIENTS} clients stop reading",
-            f"disconnected after {disconnected}; the worst of the others received {delivered}",
-        ],
-        ["memory per connection", figures[MEMORY]],
-        ["CPU without viewers", figures[CPU_WITHOUT_VIEWERS]],
-    ]
+def capacity(session: Session, subject: str) -> Capacity:
+    """Return the capacity of a peer."""
+    steps = {size: (step(subject, size), record) for size, record in session.steps[subject].items()}
+    return Capacity.of({size: verdicts(scenario, record) for size, (scenario, record) in steps.items()})
 
 
-def one_line(one: Measurement) -> str:
-    """Return a measurement in one line, for the progress on the terminal."""
-    words = [one.scenario, f"{one.cpu_share:.0%} of a core"]
-    if one.window.clients:
-        words += [
-            formatted(cpu_us(one), "{:.1f} µs per frame"),
-            f"worst client {one.worst_share:.1%}",
-            f"late {formatted(one.window.late_p50_ms, '{:.1f}')}/{formatted(one.window.late_p99_ms, '{:.1f}')} ms",
-            f"gap {one.window.largest_gap_ms:.0f} ms",
-            f"load generator {one.window.cpu_share:.0%}",
-        ]
-    if one.connect is not None:
-        words.append(f"{one.connect.connected} connected within {one.connect.seconds:.2f} s")
-    return ", ".join([*words, *(text for text in (one.remark, one.invalid, one.errors) if text)])
+def has_turns(records: Mapping[int, Record]) -> bool:
+    """Return whether anything was measured."""
+    return any(record.turns for record in records.values())
+
+
+def points(session: Session) -> dict[str, list[Point]]:
+    """Return the points of the plots by title: of the ladders, and of the scenarios of the worker and the floor."""
+    found: dict[str, dict[int, Point]] = {}
+    rows = [(f"{WORKER} auto", size, session.records.get(name)) for name, size in AUTO_SIZES.items()]
+    rows += [(side, size, session.records.get(name)) for side in (WORKER, FLOOR) for name, size in SIZES.items()]
+    steps = [(name, size, record) for name, ones in session.steps.items() for size, record in ones.items()]
+    for name, size, record in [*rows, *steps]:
+        if record is not None and record.turns:
+            one = point(size, name.partition(" ")[0], record.turns)
+            found.setdefault(title_of(name), {})[size] = one
+    return {title: [ones[size] for size in sorted(ones)] for title, ones in found.items()}
+
+
+def point(viewers: int, side: str, turns: Turns) -> Point:
+    """Return a point of the plots."""
+    late = [_number(figures.late_ms(turns, side, percent)) for percent in (50, 99)]
+    return Point(viewers, late[0], late[1], _number(figures.worst_rate(turns, side)))
+
+
+def title_of(ladder: str) -> str:
+    """Return the title of a ladder."""
+    subject, _, auto = ladder.partition(" ")
+    return SUBJECTS[subject].title + (" at auto" if auto else "")
+
+
+def _number(value: float) -> float | None:
+    """Return a figure for JSON."""
+    return round(value, 3) if math.isfinite(value) else None

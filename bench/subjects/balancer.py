@@ -1,14 +1,20 @@
-"""HAProxy with the project's own configuration, in front of local workers instead of Docker's."""
+"""HAProxy in front of two local workers: with the project's own configuration, or as a plain TCP proxy."""
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from bench.subjects.subject import Deployment, Environment, Server, Subject
 from testbed.processes import ROOT, Worker
 
 CONFIGURATION = ROOT / "deploy" / "haproxy.cfg"
+
+WORKERS: Final = 2
+
+Command = Callable[[int, Sequence[int], Path], list[str]]
 
 
 def balancer_missing() -> str:
@@ -18,24 +24,66 @@ def balancer_missing() -> str:
 
 def balancer_command(port: int, workers: Sequence[int], directory: Path) -> list[str]:
     """Return HAProxy's command for its port and the workers' ports. Write its configuration to `directory`."""
-    servers = "\n".join(f"    server web{number} 127.0.0.1:{worker}" for number, worker in enumerate(workers, 1))
     text = CONFIGURATION.read_text()
     text, binds = re.subn(r"^    bind :\d+$", f"    bind 127.0.0.1:{port}", text, flags=re.MULTILINE)
-    text, templates = re.subn(r"^    server-template .*$", servers, text, flags=re.MULTILINE)
+    text, templates = re.subn(r"^    server-template .*$", servers(workers), text, flags=re.MULTILINE)
     assert (binds, templates) == (1, 2), f"{CONFIGURATION} has changed; adapt the replacements above"
-    configuration = directory / f"haproxy-{port}.cfg"
-    configuration.write_text(text)
-    return ["haproxy", "-db", "-f", str(configuration)]
+    return haproxy(port, text, directory)
 
 
-def deploy_balanced(environment: Environment) -> Deployment:
-    """Deploy two workers behind HAProxy."""
-    workers = [Worker(environment.broker.url, environment.directory) for _ in range(2)]
+def tcp_balancer_command(port: int, workers: Sequence[int], directory: Path) -> list[str]:
+    """Return the same for a configuration that only passes bytes on."""
+    text = f"""\
+global
+    maxconn 8000
+    tune.bufsize 8192
+defaults
+    mode tcp
+    timeout connect 2s
+    timeout client 90s
+    timeout server 90s
+listen clock
+    bind 127.0.0.1:{port}
+    balance leastconn
+    option httpchk
+    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost
+    http-check expect status 200
+    default-server check inter 1s rise 1 fall 2
+{servers(workers)}
+"""
+    return haproxy(port, text, directory)
+
+
+def servers(ports: Sequence[int]) -> str:
+    """Return the lines for workers on these ports."""
+    return "\n".join(f"    server web{number} 127.0.0.1:{port}" for number, port in enumerate(ports, 1))
+
+
+def haproxy(port: int, configuration: str, directory: Path) -> list[str]:
+    """Write a configuration and return HAProxy's command."""
+    path = directory / f"haproxy-{port}.cfg"
+    path.write_text(configuration)
+    return ["haproxy", "-db", "-f", str(path)]
+
+
+def deploy_balanced(environment: Environment, *, command: Command) -> Deployment:
+    """Deploy the workers behind HAProxy."""
+    workers = [
+        Worker(environment.broker.url, environment.directory, CLOCK_NAMESPACE=environment.namespace)
+        for _ in range(WORKERS)
+    ]
     ports = [worker.port for worker in workers]
-    balancer = Server("haproxy", environment, lambda port: balancer_command(port, ports, environment.directory))
+    balancer = Server("haproxy", environment, lambda port: command(port, ports, environment.directory))
     return Deployment(balancer.port, [*workers, balancer])
 
 
-BALANCED = Subject(
-    "haproxy", "two workers behind HAProxy", "/ws/clock/", deploy_balanced, balancer_missing, has_now=True
+def balanced(name: str, title: str, command: Command) -> Subject:
+    """Return a subject with HAProxy."""
+    deploy = partial(deploy_balanced, command=command)
+    return Subject(name, title, "/ws/clock/", deploy, balancer_missing, has_now=True)
+
+
+BALANCED: Final = (
+    balanced("haproxy-http", "two workers behind HAProxy in `mode http`", balancer_command),
+    balanced("haproxy-tcp", "two workers behind HAProxy in `mode tcp`", tcp_balancer_command),
 )

@@ -1,18 +1,21 @@
-"""All subjects, in the order in which the benchmark measures and reports them."""
+"""All subjects, in the order in which the benchmark reports them."""
 
-from functools import partial
 from typing import Final
 
 from bench.subjects.balancer import BALANCED
 from bench.subjects.peers import PEERS
 from bench.subjects.subject import Deployment, Environment, Subject, python_server
-from testbed.processes import PlainWorker, Worker
+from testbed.processes import PlainWorker, Worker, Workers
 
 
-def deploy_worker(environment: Environment, *, plain: bool = False) -> Deployment:
-    """Deploy a worker: the project's own server, or plain Daphne."""
-    worker = (PlainWorker if plain else Worker)(environment.broker.url, environment.directory)
-    return Deployment(worker.port, [worker])
+def worker(name: str, title: str, kind: type[Worker]) -> Subject:
+    """Return a worker of the clock."""
+
+    def deploy(environment: Environment) -> Deployment:
+        program = kind(environment.broker.url, environment.directory, CLOCK_NAMESPACE=environment.namespace)
+        return Deployment(program.port, [program])
+
+    return Subject(name, title, "/ws/clock/", deploy, has_now=True)
 
 
 def baseline(name: str, title: str) -> Subject:
@@ -21,19 +24,20 @@ def baseline(name: str, title: str) -> Subject:
     return Subject(name, title, "/", python_server(name, "-m", "daphne", "-v", "0", "-p", "PORT", application))
 
 
-SUBJECTS: Final = (
+ALL: Final = (
     Subject(
         "floor",
-        "the floor: a bare loop of send",
+        "the floor: a bare loop of `send`",
         "/",
-        python_server("floor", "-m", "bench.subjects.floor", "PORT", "REDIS_PORT"),
+        python_server("floor", "-m", "bench.subjects.floor", "PORT", "REDIS_PORT", "CHANNEL"),
     ),
-    Subject("worker", "this worker", "/ws/clock/", deploy_worker, has_now=True),
-    Subject("daphne", "plain Daphne, same application", "/ws/clock/", partial(deploy_worker, plain=True), has_now=True),
+    worker("worker", "this worker", Worker),
+    worker("daphne", "plain Daphne, same application", PlainWorker),
     baseline("loop", "baseline: one loop per connection"),
     baseline("group", "baseline: every connection in the group"),
     *PEERS,
-    BALANCED,
+    worker("processes", "two workers on one port", Workers),
+    *BALANCED,
 )
 
-TITLES: Final = {subject.name: subject.title for subject in SUBJECTS}
+SUBJECTS: Final = {subject.name: subject for subject in ALL}

@@ -1,28 +1,33 @@
 """The floor: the least work with which Python can send each tick to every client. The benchmark compares against it.
 
-    python -m bench.subjects.floor PORT REDIS_PORT
+    python -m bench.subjects.floor PORT REDIS_PORT CHANNEL
 
 It is one loop over the bound `send` of non-blocking sockets. It receives the same ticks as a worker, on a raw socket
-from the same Redis, and sends only the newest one. A client whose socket buffer is full misses it. The floor checks
-nothing, closes nobody, ignores `?rate=`, and answers every other request with 404.
+from the same Redis, and sends only the newest one. A client whose socket buffer is full misses it. Clients that request
+`?rate=10` are spread over the ten ticks of their period, as the worker's with `rate=auto`. The floor checks nothing,
+closes nobody, and answers every other request with 404.
 """
 
 import base64
 import contextlib
 import gc
 import hashlib
+import re
 import resource
 import select
 import socket
 import sys
 from collections.abc import Callable
 
-from testbed.subscriber import CHANNEL
+from clock.contract import DEFAULT_RATE, TICK_MS
 
 # RFC 6455, section 1.3: a server appends this to the client's key and hashes both.
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 Send = Callable[[bytes], int]
+
+RATE = re.compile(rb"GET \S*[?&]rate=(\d+)[& ]")
+AT = re.compile(rb'"at": (\d+)')
 
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
@@ -44,20 +49,26 @@ def answer(request: bytes) -> bytes:
     return NOT_FOUND
 
 
+def period_of(request: bytes) -> int:
+    """Return every how many ticks a client gets a frame."""
+    rate = RATE.match(request)
+    return DEFAULT_RATE // int(rate[1]) if rate else 1
+
+
 class Floor:
     """The server: its sockets, and the loop over them."""
 
-    def __init__(self, port: int, redis_port: int) -> None:
+    def __init__(self, port: int, redis_port: int, channel: str) -> None:
         self._listener = socket.create_server(("127.0.0.1", port), backlog=4096)
         self._listener.setblocking(False)
         self._redis = socket.create_connection(("127.0.0.1", redis_port))
-        self._redis.sendall(f"SUBSCRIBE {CHANNEL}\r\n".encode())
+        self._redis.sendall(f"SUBSCRIBE {channel}\r\n".encode())
         self._redis.setblocking(False)
         self._received = b""  # the start of a message whose rest has not arrived
         self._clients: dict[int, socket.socket] = {}  # this and the next two by file descriptor
         self._requests: dict[int, bytes] = {}
-        self._sends: dict[int, Send] = {}
-        self._send_list: list[Send] = []  # the values of `_sends`, rebuilt when a client connected or disconnected
+        self._lists: dict[int, list[Send]] = {}  # in which list of `_phases` a client is
+        self._phases: dict[int, list[list[Send]]] = {}  # by period: for each tick of it, the clients that get a frame
         self._epoll = select.epoll()
         for one in (self._listener, self._redis):
             self._epoll.register(one, select.EPOLLIN)
@@ -87,14 +98,16 @@ class Floor:
             return
         self._received = received[end:]
         frame = bytes((0x81, end - start)) + received[start:end]
-        if len(self._send_list) != len(self._sends):
-            self._send_list = list(self._sends.values())
-        for send in self._send_list:
-            # After an error, the client's buffer is full and it misses this frame, or the next poll reports its end.
-            try:
-                send(frame)
-            except OSError:
-                continue
+        at = AT.search(frame)
+        assert at
+        number = int(at[1]) // TICK_MS
+        for period, phases in self._phases.items():
+            for send in phases[number % period]:
+                # After an error, the client's buffer is full and it misses this frame, or the next poll tells its end.
+                try:
+                    send(frame)
+                except OSError:
+                    continue
 
     def _accept(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -113,23 +126,27 @@ class Floor:
         except OSError:
             data = b""
         if not data:
-            self._send_list = []  # another client may connect in the same round, and the lengths would be equal again
-            self._sends.pop(descriptor, None)
+            if descriptor in self._lists:
+                self._lists.pop(descriptor).remove(client.send)
             del self._requests[descriptor], self._clients[descriptor]
             client.close()
-        elif descriptor not in self._sends:
+        elif descriptor not in self._lists:
             request = self._requests[descriptor] + data
             if request.endswith(b"\r\n\r\n"):
-                reply, request = answer(request), b""
+                reply = answer(request)
                 client.send(reply)
                 if reply is not NOT_FOUND:
-                    self._sends[descriptor] = client.send
+                    period = period_of(request)
+                    phases = self._phases.setdefault(period, [[] for _ in range(period)])
+                    self._lists[descriptor] = min(phases, key=len)
+                    self._lists[descriptor].append(client.send)
+                request = b""
             self._requests[descriptor] = request
 
 
 if __name__ == "__main__":
     _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
-    floor = Floor(int(sys.argv[1]), int(sys.argv[2]))
+    floor = Floor(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
     gc.freeze()
     floor.run()

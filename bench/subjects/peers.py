@@ -1,14 +1,15 @@
 """The peers: other servers that do the worker's job, each in one process and with ticks from the same Redis."""
 
+import json
 import shutil
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from urllib.parse import quote
 
 from bench.subjects.subject import Deployment, Environment, Server, Subject
 from testbed.processes import ROOT, Program
-from testbed.subscriber import CHANNEL
 
 HERE = Path(__file__).parent
 
@@ -70,17 +71,17 @@ def nchan_missing() -> str:
 
 def deploy_ws(environment: Environment) -> Deployment:
     """Deploy a server on Node's `ws`."""
-    redis_port = str(environment.broker.port)
+    feed = [str(environment.broker.port), environment.channel]
     command = ["node", str(HERE / "ws.js")]
-    server = Server("ws", environment, lambda port: [*command, str(port), redis_port, CHANNEL, str(npm_modules())])
+    server = Server("ws", environment, lambda port: [*command, str(port), *feed, str(npm_modules())])
     return Deployment(server.port, [server])
 
 
 def deploy_bun(environment: Environment) -> Deployment:
     """Deploy a server on Bun."""
-    redis_port = str(environment.broker.port)
+    feed = [str(environment.broker.port), environment.channel]
     command = [bun_program() or "bun", str(HERE / "bun.js")]
-    server = Server("bun", environment, lambda port: [*command, str(port), redis_port, CHANNEL])
+    server = Server("bun", environment, lambda port: [*command, str(port), *feed])
     return Deployment(server.port, [server])
 
 
@@ -93,8 +94,13 @@ def deploy_nchan(environment: Environment) -> Deployment:
         return ["nginx", "-p", str(environment.directory), "-c", str(configuration)]
 
     server = Server("nchan", environment, command)
-    feeder = [sys.executable, "-m", "bench.subjects.feeder", str(environment.broker.port), str(server.port), "/publish"]
-    return Deployment(server.port, [server], [Program("nchan-feeder", feeder, environment.directory)])
+    return Deployment(server.port, [server], [feeder(environment, server.port, "/publish")])
+
+
+def feeder(environment: Environment, port: int, path: str, body: str = "%s") -> Program:
+    """Return the program that posts the ticks to a server."""
+    command = [sys.executable, "-m", "bench.subjects.feeder", str(environment.broker.port), environment.channel]
+    return Program("feeder", [*command, str(port), path, body], environment.directory)
 
 
 def nchan_configuration(port: int, directory: Path) -> str:
@@ -107,10 +113,10 @@ load_module {nchan_module()};
 daemon off;
 worker_processes 1;
 master_process off;
-worker_rlimit_nofile 16384;
+worker_rlimit_nofile 20000;
 error_log stderr warn;
 pid {directory}/nchan-{port}.pid;
-events {{ worker_connections 8192; }}
+events {{ worker_connections 19000; }}
 http {{
   access_log off;
   keepalive_requests 1000000000;
@@ -125,8 +131,44 @@ http {{
 """
 
 
+def centrifugo_missing() -> str:
+    """Return what Centrifugo lacks."""
+    return (
+        "" if shutil.which("centrifugo") else "it needs centrifugo 6.3 or newer on the PATH (https://centrifugal.dev)"
+    )
+
+
+def deploy_centrifugo(environment: Environment) -> Deployment:
+    """Deploy Centrifugo with its unidirectional WebSocket, and the program that feeds it."""
+
+    def command(port: int) -> list[str]:
+        configuration = environment.directory / f"centrifugo-{port}.json"
+        configuration.write_text(json.dumps(centrifugo_configuration(port)))
+        return ["centrifugo", "--config", str(configuration)]
+
+    server = Server("centrifugo", environment, command)
+    body = '{"channel": "ticks", "data": %s}'
+    return Deployment(server.port, [server], [feeder(environment, server.port, "/api/publish", body)])
+
+
+def centrifugo_configuration(port: int) -> dict[str, object]:
+    """Return a configuration of Centrifugo, in which clients subscribe by the address, without a token."""
+    return {
+        "http_server": {"address": "127.0.0.1", "port": port},
+        "log": {"level": "error"},
+        "http_api": {"insecure": True},
+        "client": {"insecure": True, "allowed_origins": ["*"]},
+        "channel": {"without_namespace": {"allow_subscribe_for_client": True}},
+        "uni_websocket": {"enabled": True},
+    }
+
+
+CENTRIFUGO_PATH = "/connection/uni_websocket?cf_connect=" + quote('{"subs":{"ticks":{}}}')
+
 PEERS = (
     Subject("ws", f"Node, ws {NPM_PACKAGES['ws']}", "/", deploy_ws, ws_missing),
     Subject("bun", f"Bun {NPM_PACKAGES['bun']}", "/", deploy_bun, bun_missing),
     Subject("nchan", "nginx with Nchan", "/stream", deploy_nchan, nchan_missing),
+    # It sends an answer to the subscription, and empty objects as pings.
+    Subject("centrifugo", "Centrifugo", CENTRIFUGO_PATH, deploy_centrifugo, centrifugo_missing, is_lenient=True),
 )

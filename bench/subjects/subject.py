@@ -5,17 +5,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.subjects.gate import channel_of
 from testbed.processes import Broker, Program, accepts_connections, wait_until
 from tournament.up.broker import free_port
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What a subject runs on: a broker with a ticker, a directory for logs, and its CPU cores (None: all)."""
+    """What a subject runs on: a broker with a ticker and a gate, a directory for logs, and its CPU cores (None: all).
+
+    The gate passes the ticks on to its `namespace`.
+    """
 
     broker: Broker
     directory: Path
     cores: set[int] | None
+    namespace: str = "clock"
+
+    @property
+    def channel(self) -> str:
+        """The Redis channel of its ticks."""
+        return channel_of(self.namespace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +43,10 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A server to measure. `has_now` is true if it answers `/clock/now`.
+    """A server to measure.
 
-    `missing` returns what this machine lacks to run it and how to install that, or an empty text.
+    `has_now` is true if it answers `/clock/now`, and `is_lenient` if it sends other texts than ticks. `missing` returns
+    what this machine lacks to run it and how to install that, or an empty text.
     """
 
     name: str
@@ -44,6 +55,7 @@ class Subject:
     deploy: Callable[[Environment], Deployment]
     missing: Callable[[], str] = str
     has_now: bool = False
+    is_lenient: bool = False
 
 
 class Server(Program):
@@ -51,7 +63,8 @@ class Server(Program):
 
     def __init__(self, name: str, environment: Environment, command: Callable[[int], list[str]]) -> None:
         self.port = free_port()
-        super().__init__(name, command(self.port), environment.directory, {"REDIS_URL": environment.broker.url})
+        variables = {"REDIS_URL": environment.broker.url, "CLOCK_NAMESPACE": environment.namespace}
+        super().__init__(name, command(self.port), environment.directory, variables)
 
     def start(self) -> None:
         """Start it and wait until it accepts connections."""
@@ -61,12 +74,12 @@ class Server(Program):
 
 
 def python_server(name: str, *arguments: str) -> Callable[[Environment], Deployment]:
-    """Return a function that deploys a Python program. It replaces the arguments `PORT` and `REDIS_PORT`."""
+    """Return a function that deploys a Python program. It replaces the arguments PORT, REDIS_PORT and CHANNEL."""
 
     def deploy(environment: Environment) -> Deployment:
         def command(port: int) -> list[str]:
-            ports = {"PORT": str(port), "REDIS_PORT": str(environment.broker.port)}
-            return [sys.executable, *(ports.get(argument, argument) for argument in arguments)]
+            values = {"PORT": str(port), "REDIS_PORT": str(environment.broker.port), "CHANNEL": environment.channel}
+            return [sys.executable, *(values.get(argument, argument) for argument in arguments)]
 
         server = Server(name, environment, command)
         return Deployment(server.port, [server])

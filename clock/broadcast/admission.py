@@ -1,12 +1,15 @@
-"""Admission: how many viewers this worker accepts, in total and per address."""
+"""Admission: which viewers this worker accepts, by their number, in total and per address, and by its load."""
 
 import resource
 from collections import Counter
 from typing import Final
 
-# The share of the process's open files that viewers may use by default. The rest is for HTTP connections, which stay
-# open for a while, for viewers that are being refused, and for Redis.
-VIEWERS_SHARE: Final = 0.5
+from clock.broadcast.rate_control import RateControl
+from clock.contract import DEFAULT_REQUEST, StreamRequest
+
+# The share of the process's open files that viewers may use by default. Each page has a second connection for a while,
+# for its probes. The rest is for viewers that are being refused, and for Redis.
+VIEWERS_SHARE: Final = 0.46
 
 
 class Full(RuntimeError):
@@ -16,12 +19,16 @@ class Full(RuntimeError):
 class Admission:
     """Counts the viewers of this worker and enforces its limits.
 
-    For both limits 0 means unlimited. If `max_viewers` is None, it is derived from the limit on open files.
+    For both limits 0 means unlimited. If `max_viewers` is None, it is derived from the limit on open files, and the
+    worker is also full when its rate control says so.
     """
 
-    def __init__(self, max_viewers: int | None, max_viewers_per_address: int) -> None:
+    def __init__(
+        self, max_viewers: int | None, max_viewers_per_address: int, rate_control: RateControl | None = None
+    ) -> None:
         self._max_viewers = default_max_viewers() if max_viewers is None else max_viewers
         self._max_viewers_per_address = max_viewers_per_address
+        self._rate_control = rate_control if max_viewers is None else None
         self._addresses: dict[object, str | None] = {}  # of each viewer
         self._counts: Counter[str] = Counter()  # viewers per address
 
@@ -30,7 +37,11 @@ class Admission:
 
     @property
     def is_full(self) -> bool:
-        """Whether the total limit is reached."""
+        """Whether no newcomer at all is admitted."""
+        return self._is_limit_reached or (self._rate_control is not None and self._rate_control.is_full)
+
+    @property
+    def _is_limit_reached(self) -> bool:
         return 0 < self._max_viewers <= len(self._addresses)
 
     @property
@@ -38,13 +49,13 @@ class Admission:
         """Whether there is a limit per address, so that callers must determine addresses."""
         return self._max_viewers_per_address > 0
 
-    def admit(self, viewer: object, address: str | None = None) -> None:
-        """Count a viewer. Without an address, only the total limit applies.
+    def admit(self, viewer: object, address: str | None = None, request: StreamRequest = DEFAULT_REQUEST) -> None:
+        """Count a viewer. Without an address, the limit per address does not apply.
 
         Raises:
-            Full: a limit is reached.
+            Full: a limit is reached, or the load is too high.
         """
-        if self.is_full:
+        if self._is_limit_reached or not (self._rate_control is None or self._rate_control.has_room_for(request)):
             raise Full("this worker is full")
         if address is not None:
             if 0 < self._max_viewers_per_address <= self._counts[address]:

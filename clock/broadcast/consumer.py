@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from clock.asgi import DIRECT_WRITE, Application, Viewer, Write
 from clock.broadcast.address import viewer_address
 from clock.broadcast.admission import Full
 from clock.broadcast.worker import current_worker
-from clock.contract import CLOSE_BROKEN_CONTRACT, CLOSE_FULL, BrokenContract, frame_text, parse_rate
+from clock.contract import CLOSE_BROKEN_CONTRACT, CLOSE_FULL, BrokenContract, frame_text, parse_stream_request
 
 logger = logging.getLogger(__name__)
 
@@ -65,20 +66,20 @@ class ClockConsumer(AsyncConsumer):
                 self._sending.cancel()
 
     async def _admit(self, scope: Any) -> None:
-        """Accept the client at the rate that it requests, or close the connection with the reason.
+        """Accept the client with the stream that it requests, or close the connection with the reason.
 
         The handshake is accepted in any case: a browser shows a close code and its reason only after that.
         """
         await self.send({"type": "websocket.accept"})
         try:
-            rate = parse_rate(scope["query_string"])
-            self._admission.admit(self, self._address(scope))
+            request = parse_stream_request(scope["query_string"])
+            self._admission.admit(self, self._address(scope), request)
         except BrokenContract as error:
             await self._close(CLOSE_BROKEN_CONTRACT, str(error))
         except Full as error:
             await self._close(CLOSE_FULL, str(error))
         else:
-            self._fan_out.join(self._viewer, rate)
+            self._fan_out.join(self._viewer, request)
 
     def _address(self, scope: Any) -> str | None:
         """Return the client's address if a limit depends on it."""
@@ -109,6 +110,7 @@ class ClockConsumer(AsyncConsumer):
         return len(frame)
 
     async def _send_frame(self, text: str) -> None:
+        started_at = time.perf_counter()
         try:
             await self.send({"type": "websocket.send", "text": text})
         except Exception as error:  # noqa: BLE001 - each server raises an error of its own for a closed connection
@@ -116,3 +118,4 @@ class ClockConsumer(AsyncConsumer):
             self._fan_out.leave(self)
         finally:
             self._sending = None
+            self._fan_out.counts.writing_s += time.perf_counter() - started_at

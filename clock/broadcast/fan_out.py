@@ -3,9 +3,6 @@
 The latest tick wins. A round finishes before the next one starts, so that no viewer starves. Of the ticks that arrive
 during a round, only the newest is kept. A viewer whose socket is full misses the frame. There is no queue and no
 backpressure.
-
-A frame costs little more than the kernel needs for one `send`: the loop calls the `send` methods of the sockets
-themselves, which it takes from a list. While a viewer must not be written to, its entry in that list is `DISCARD`.
 """
 
 import asyncio
@@ -15,77 +12,15 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from clock.asgi import DISCARD, Viewer, Write
-from clock.contract import Tick
+from clock.asgi import Viewer, Write
+from clock.broadcast.spread import Spread
+from clock.contract import AUTO, AUTO_RATES, DEFAULT_REQUEST, StreamRequest, Tick
 
 # After this time a round yields to the event loop, for handshakes, pongs and HTTP requests.
 SLICE_S: Final = 0.004
 
-# Viewers between two reads of the clock, about half a millisecond of writing. It makes the cost of reading negligible.
-BATCH_SIZE: Final = 64
-
 # A round that is older than this is abandoned: the process was suspended meanwhile, and the frame is old.
 STALE_AFTER_S: Final = 0.5
-
-
-class Cohort:
-    """The viewers of one rate. They receive the first tick of each period."""
-
-    def __init__(self, rate: int) -> None:
-        self._writers: list[Write] = []  # iterated 100 times a second
-        self._viewers: list[Viewer | None] = []  # the owner of each writer, or None once it has left
-        self._indexes: dict[Viewer, int] = {}
-        self._period_ms = 1000 // rate
-        self._period = -1
-
-    def __len__(self) -> int:
-        return len(self._indexes)
-
-    def join(self, viewer: Viewer) -> None:
-        """Add a viewer."""
-        self._indexes[viewer] = len(self._writers)
-        self._writers.append(DISCARD)
-        self._viewers.append(viewer)
-        viewer.bind_writer(self.set_writer)
-
-    def leave(self, viewer: Viewer) -> None:
-        """Remove a viewer. Nothing happens if it is not here."""
-        index = self._indexes.pop(viewer, None)
-        if index is not None:
-            self._writers[index] = DISCARD
-            self._viewers[index] = None
-
-    def set_writer(self, viewer: Viewer, write: Write) -> None:
-        """Set the function that writes a viewer's frames. It applies at once, also to the current round."""
-        index = self._indexes.get(viewer)
-        if index is not None:
-            self._writers[index] = write
-
-    def is_due(self, at: int) -> bool:
-        """Return whether the tick of `at` is the first of its period that this cohort sees."""
-        previous, self._period = self._period, at // self._period_ms
-        return self._period != previous
-
-    def batches(self, first: int) -> Iterator[list[Write]]:
-        """Yield the writers in batches, starting at index `first` modulo their number."""
-        if len(self._indexes) != len(self._writers):
-            self._compact()
-        writers, count = self._writers, len(self._writers)
-        first %= count or 1
-        for start, end in ((first, count), (0, first)):
-            for index in range(start, end, BATCH_SIZE):
-                yield writers[index : min(index + BATCH_SIZE, end)]
-
-    def _compact(self) -> None:
-        """Remove the entries of viewers that have left."""
-        kept = [(viewer, write) for viewer, write in zip(self._viewers, self._writers, strict=True) if viewer]
-        self._viewers = [viewer for viewer, _ in kept]
-        self._writers = [write for _, write in kept]
-        self._indexes = {viewer: index for index, (viewer, _) in enumerate(kept)}
-
-    def owners_of(self, write: Write) -> list[Viewer]:
-        """Return the viewers that have this writer."""
-        return [viewer for viewer, one in zip(self._viewers, self._writers, strict=True) if one is write and viewer]
 
 
 @dataclass(slots=True)
@@ -93,10 +28,12 @@ class Counts:
     """Totals since the start. Frames that were written without trouble are not counted: that would cost time."""
 
     rounds: int = 0  # ticks that were written to viewers
+    conflated: int = 0  # ticks that a newer one replaced before their round could start, also in the relay
     due: int = 0  # frames that were due to viewers
     refused: int = 0  # due frames that were dropped because the socket was full
     partial: int = 0  # due frames that the socket took in part; the viewer sent the rest
     failed: int = 0  # due frames that were lost because the connection was broken
+    writing_s: float = 0.0  # seconds spent in rounds
 
 
 class FanOut:
@@ -104,7 +41,8 @@ class FanOut:
 
     def __init__(self, *, now: Callable[[], float] = time.perf_counter) -> None:
         self._now = now
-        self._cohorts: dict[int, Cohort] = {}  # by rate; only those with viewers
+        self._spreads: dict[StreamRequest, Spread] = {}  # only those with viewers
+        self._auto_rate = AUTO_RATES[0]
         self._newest: Tick | None = None  # the tick of the next round
         self._is_scheduled = False
         self._frame = b""
@@ -114,27 +52,49 @@ class FanOut:
         self.counts = Counts()
 
     def __len__(self) -> int:
-        return sum(map(len, self._cohorts.values()))
+        return sum(map(len, self._spreads.values()))
 
-    def viewers_by_rate(self) -> dict[int, int]:
-        """Return the number of viewers of each rate that has any."""
-        return {rate: len(cohort) for rate, cohort in self._cohorts.items()}
+    def viewers(self) -> dict[StreamRequest, int]:
+        """Return the number of viewers of each request that has any."""
+        return {request: len(spread) for request, spread in self._spreads.items()}
 
-    def join(self, viewer: Viewer, rate: int) -> None:
-        """Start writing `rate` frames per second to a viewer. `rate` is one of the contract's `RATES`."""
-        if rate not in self._cohorts:
-            self._cohorts[rate] = Cohort(rate)
-        self._cohorts[rate].join(viewer)
+    def frames_per_second(self, auto_rate: int) -> int:
+        """Return the number of frames that are due in a second if `auto_rate` is chosen for `rate=auto`."""
+        return sum(
+            len(spread) * (auto_rate if request.rate == AUTO else spread.rate)
+            for request, spread in self._spreads.items()
+        )
+
+    @property
+    def auto_rate(self) -> int:
+        """The frames per second of viewers that requested `rate=auto`, one of the contract's `AUTO_RATES`."""
+        return self._auto_rate
+
+    @auto_rate.setter
+    def auto_rate(self, rate: int) -> None:
+        self._auto_rate = rate
+        for request, spread in self._spreads.items():
+            if request.rate == AUTO:
+                spread.rate = rate
+
+    def join(self, viewer: Viewer, request: StreamRequest = DEFAULT_REQUEST) -> None:
+        """Start writing to a viewer what it requested."""
+        if request not in self._spreads:
+            self._spreads[request] = Spread.of(request, self._auto_rate)
+        self._spreads[request].join(viewer)
 
     def leave(self, viewer: Viewer) -> None:
         """Stop writing to a viewer. Nothing happens if it is not here."""
-        for rate, cohort in list(self._cohorts.items()):
-            cohort.leave(viewer)
-            if not len(cohort):
-                del self._cohorts[rate]
+        for request, spread in self._spreads.items():
+            if spread.leave(viewer):
+                if not len(spread):
+                    del self._spreads[request]
+                return
 
     def send(self, tick: Tick) -> None:
         """Write a tick to the viewers that are due: now, or after the current round unless a newer tick arrives."""
+        if self._newest is not None:
+            self.counts.conflated += 1
         self._newest = tick
         if not self._is_scheduled:
             self._write_slice()
@@ -160,7 +120,17 @@ class FanOut:
         elif now - self._round_started_at > STALE_AFTER_S:
             self._batches = iter(())
         end = now + SLICE_S
-        frame, batches = self._frame, self._batches
+        if self._write_until(end, self._batches):
+            self._batches = None
+            for spread in self._spreads.values():
+                spread.level()
+        self.counts.writing_s += self._now() - now
+        if self._batches is not None or self._newest is not None:
+            self._schedule()
+
+    def _write_until(self, end: float, batches: Iterator[list[Write]]) -> bool:
+        """Write the frame to the batches until the time `end`. Return whether none is left."""
+        frame = self._frame
         length = len(frame)
         for batch in batches:
             self._batch = batch
@@ -173,18 +143,15 @@ class FanOut:
                     if written != length:
                         self._on_partial_write(write, frame[written:])
             if self._now() >= end:
-                self._schedule()
-                return
-        self._batches = None
-        if self._newest is not None:
-            self._schedule()
+                return False
+        return True
 
     def _start_round(self) -> Iterator[list[Write]]:
         """Return the writers of the newest tick. Each round starts at another viewer, so that none is always last."""
         tick, self._newest = self._newest, None
         if tick is None:
             return iter(())
-        due = [cohort for cohort in self._cohorts.values() if cohort.is_due(tick.at)]
+        due = [cohort for spread in self._spreads.values() for cohort in spread.due(tick.at)]
         if not due:
             return iter(())
         self.counts.rounds += 1
@@ -208,4 +175,4 @@ class FanOut:
 
     def _owners_of(self, write: Write) -> list[Viewer]:
         """Return the viewers that have this writer: none if they have just left. Slow, and rarely needed."""
-        return [viewer for cohort in self._cohorts.values() for viewer in cohort.owners_of(write)]
+        return [viewer for spread in self._spreads.values() for viewer in spread.owners_of(write)]

@@ -185,6 +185,7 @@ class Relay:
                     logger.debug("dropped a message: %s", error)
             else:
                 if self.tick_filter.accept(tick):
+                    self.fan_out.counts.conflated += newest is not None
                     newest = tick
         if newest is not None:
             self.fan_out.send(newest)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from clock.asgi import ServerStatus, server_status
 from clock.broadcast.worker import current_worker
-from clock.endpoints.endpoint import Response, endpoint
+from clock.endpoints.endpoint import Content, endpoint
 
 # With an older last tick, a worker is not ready.
 MAX_TICK_AGE_MS: Final = 1000.0
@@ -20,22 +20,22 @@ MAX_RELAY_DOWN_S: Final = 10.0
 
 
 @endpoint(any_host=True)
-def healthz(_scope: Any) -> Response:
+def healthz(_scope: Any) -> Content:
     """Return 200 if this worker is live, with or without ticks; 503 if its relay is down."""
     if current_worker.relay.down_for() >= MAX_RELAY_DOWN_S:
-        return Response(HTTPStatus.SERVICE_UNAVAILABLE, b"the relay is not running\n", b"text/plain")
-    return Response(HTTPStatus.OK, b"alive\n", b"text/plain")
+        return Content(HTTPStatus.SERVICE_UNAVAILABLE, b"the relay is not running\n", b"text/plain")
+    return Content(HTTPStatus.OK, b"alive\n", b"text/plain")
 
 
 @endpoint(any_host=True)
-def readyz(scope: Any) -> Response:
+def readyz(scope: Any) -> Content:
     """Return 200 if this worker is ready for new viewers; else 503 with the reasons.
 
     The body is JSON: `{"ready": false, "reasons": ["no tick for 2.3 s"]}`.
     """
     reasons = unready_reasons(server_status(scope))
     status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-    return Response(status, json.dumps({"ready": not reasons, "reasons": reasons}).encode())
+    return Content(status, json.dumps({"ready": not reasons, "reasons": reasons}).encode())
 
 
 def unready_reasons(status: ServerStatus | None) -> list[str]:

@@ -17,10 +17,10 @@ async def lifespan(scope: Any, receive: Any, send: Any) -> None:
     status = server_status(scope)
     if status is not None:
         relay.supervisor.give_up = status.give_up
-    relay.start()
+    current_worker.start()
     # A process that was stopped in the middle of a round must not continue with a frame that is old by now.
     signal.signal(signal.SIGCONT, lambda *_: relay.fan_out.skip_batch())
     await send({"type": "lifespan.startup.complete"})
     await receive()  # "lifespan.shutdown"
-    await relay.stop()
+    await current_worker.stop()
     await send({"type": "lifespan.shutdown.complete"})

@@ -4,6 +4,7 @@ All values are read when Prometheus scrapes them. Nothing is counted per frame, 
 """
 
 import platform
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,9 +15,10 @@ from prometheus_client.registry import Collector
 from clock import __version__
 from clock.asgi import COUNTED_CODES, ServerStatus
 from clock.broadcast.fan_out import FanOut
+from clock.broadcast.rate_control import RateControl
 from clock.broadcast.relay import STATES, Relay
 from clock.broadcast.worker import current_worker
-from clock.contract import RATES
+from clock.contract import AUTO, RATES
 from clock.endpoints.health import unready_reasons
 
 # CPU, memory, open files and start time. It reads /proc, so it works on Linux only.
@@ -54,6 +56,7 @@ class Metrics(Collector):
         yield GaugeMetricFamily("clock_ready", "Whether the worker is ready, as /readyz reports.", value=self._is_ready)
         yield from _of_relay(self._relay)
         yield from _of_fan_out(self._relay.fan_out)
+        yield from _of_rate_control(current_worker.rate_control, self._relay.fan_out)
         yield from _of_server(self._status)
 
 
@@ -80,17 +83,27 @@ def _of_relay(relay: Relay) -> Iterator[Metric]:
 
 
 def _of_fan_out(fan_out: FanOut) -> Iterator[Metric]:
-    counts, by_rate = fan_out.counts, fan_out.viewers_by_rate()
-    viewers = GaugeMetricFamily("clock_members", "Viewers, by frames per second.", labels=["rate"])
-    for rate in RATES:
-        viewers.add_metric([str(rate)], by_rate.get(rate, 0))
+    counts, by_rate = fan_out.counts, Counter[int | str]()
+    for request, count in fan_out.viewers().items():
+        by_rate[request.rate] += count
+    viewers = GaugeMetricFamily("clock_members", "Viewers, by requested frames per second.", labels=["rate"])
+    for rate in (AUTO, *RATES):
+        viewers.add_metric([str(rate)], by_rate[rate])
     yield viewers
-    # An accepted tick without a round was replaced by a newer one before its round could start.
     yield CounterMetricFamily("clock_rounds", "Ticks written to the viewers.", value=counts.rounds)
+    text = "Ticks that a newer one replaced before they could be written."
+    yield CounterMetricFamily("clock_rounds_conflated", text, value=counts.conflated)
     yield CounterMetricFamily("clock_frames_due", "Frames due to viewers.", value=counts.due)
     yield CounterMetricFamily("clock_frames_refused", "Due frames dropped: full socket.", value=counts.refused)
     yield CounterMetricFamily("clock_frames_cut", "Due frames written in two parts.", value=counts.partial)
     yield CounterMetricFamily("clock_frames_failed", "Due frames lost: broken connection.", value=counts.failed)
+
+
+def _of_rate_control(rate_control: RateControl, fan_out: FanOut) -> Iterator[Metric]:
+    text = "Frames per second of viewers that requested rate=auto."
+    yield GaugeMetricFamily("clock_auto_rate", text, value=fan_out.auto_rate)
+    text = "Predicted load at the present rates, as a share of a core."
+    yield GaugeMetricFamily("clock_load", text, value=rate_control.predict(fan_out.auto_rate))
 
 
 def _of_server(status: ServerStatus) -> Iterator[Metric]:

@@ -8,12 +8,12 @@ from django.conf import settings
 
 from clock.broadcast.worker import current_worker
 from clock.contract import format_time
-from clock.endpoints.endpoint import Response, endpoint
+from clock.endpoints.endpoint import Content, endpoint
 from clock.page_version import HEADER, page_version
 
 
-@endpoint()
-def now(_scope: Any) -> Response:
+@endpoint(is_repeatable=True)
+def now(_scope: Any) -> Content:
     """Return the time of the ticker's clock. The clock of this worker's host does not matter.
 
     `message` is the time as text. `at` is the time in milliseconds since the Unix epoch, with a fraction. `age` is the
@@ -33,4 +33,4 @@ def now(_scope: Any) -> Response:
         content["bound"] = None if instant.bound is None else round(instant.bound, 3)
         content["synchronised"] = instant.synchronised
     version = (HEADER.lower().encode(), page_version().encode())
-    return Response(status, json.dumps(content).encode(), headers=(version,))
+    return Content(status, json.dumps(content).encode(), headers=(version,))

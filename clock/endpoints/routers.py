@@ -50,7 +50,7 @@ class HttpRouter:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
-        current_worker.relay.start()
+        current_worker.start()
         path = _path(scope)
         if not has_valid_host_count(scope):
             await _respond(HTTPStatus.BAD_REQUEST, send)
@@ -72,7 +72,7 @@ class WebSocketRouter:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection, or refuse it."""
-        current_worker.relay.start()
+        current_worker.start()
         application = self._applications.get(_path(scope) or "")
         if application is None or not is_handshake_allowed(scope["headers"]):
             await receive()

@@ -13,6 +13,9 @@ from typing import Any, Final
 # What shuts a process down gracefully. SIGHUP is what a terminal sends when it closes.
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
+# Of these, the ones that hurry: Ctrl-C and Ctrl-\\ on a terminal.
+HURRY_SIGNALS: Final = (signal.SIGINT, signal.SIGQUIT)
+
 # What a process ignores: logs are not files that could be reopened, and settings are not read again.
 IGNORED_SIGNALS: Final = (signal.SIGUSR1, signal.SIGUSR2)
 

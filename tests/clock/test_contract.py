@@ -19,7 +19,7 @@ from clock.contract import (
     Tick,
     format_frame,
     format_time,
-    parse_rate,
+    parse_stream_request,
 )
 from clock.redis.flat_map import read_flat_map
 
@@ -284,7 +284,7 @@ def test_every_valid_time_can_be_formatted(at: int) -> None:
 def test_rates() -> None:
     """Each period is a whole number of ticks, and a second is a whole number of periods."""
     for rate in contract.RATES:
-        assert parse_rate(b"rate=%d" % rate) == rate
+        assert parse_stream_request(b"rate=%d" % rate) == (rate, False)
         assert 1000 % rate == 0
         assert (1000 // rate) % contract.TICK_MS == 0
 
@@ -292,7 +292,28 @@ def test_rates() -> None:
 @pytest.mark.parametrize("query", [b"", b"theme=dark", b"rates=1", b"&&", b"\xff"])
 def test_the_default_rate_is_100(query: bytes) -> None:
     """Other parameters are for the page, and ignored here."""
-    assert parse_rate(query) == 100
+    assert parse_stream_request(query) == (100, False)
+
+
+def test_rates_that_the_worker_chooses() -> None:
+    """They are rates that a client may request, too, and are not bound to a phase."""
+    assert set(contract.AUTO_RATES) < set(contract.RATES)
+    assert sorted(contract.AUTO_RATES, reverse=True) == list(contract.AUTO_RATES)
+    for query in (b"rate=auto", b"phase=any&rate=auto", b"rate=auto&phase=any"):
+        assert parse_stream_request(query) == (contract.AUTO, True)
+
+
+def test_any_phase() -> None:
+    """A client gives up the first tick of each period."""
+    assert parse_stream_request(b"rate=10&phase=any") == (10, True)
+    assert parse_stream_request(b"phase=any") == (100, True)
+
+
+@pytest.mark.parametrize("query", [b"phase=", b"phase=0", b"phase=Any", b"phase", b"phase=any&phase=any"])
+def test_an_invalid_phase_is_refused(query: bytes) -> None:
+    """With the valid one."""
+    with pytest.raises(BrokenContract, match="phase must be any"):
+        parse_stream_request(query)
 
 
 @pytest.mark.parametrize(
@@ -311,11 +332,14 @@ def test_the_default_rate_is_100(query: bytes) -> None:
         b"rate=\xd9\xa1",
         b"rate=" + b"9" * 10000,
         b"rate=10&rate=10",
+        b"rate=AUTO",
+        b"rate=auto:25",
+        b"rate=auto&rate=auto",
         b"rate",
     ],
 )
 def test_an_invalid_rate_is_refused_with_the_valid_ones(query: bytes) -> None:
     """The error lists the valid rates, and is short enough for a close frame."""
-    with pytest.raises(BrokenContract, match="100, 50, 25, 20, 10, 5, 2, 1") as caught:
-        parse_rate(query)
+    with pytest.raises(BrokenContract, match="auto, 100, 50, 25, 20, 10, 5, 2, 1") as caught:
+        parse_stream_request(query)
     assert len(str(caught.value).encode()) <= 123  # RFC 6455, section 5.5.1

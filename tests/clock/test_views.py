@@ -1,5 +1,6 @@
 """The pages, as a browser requests them."""
 
+import json
 import re
 import zlib
 from html.parser import HTMLParser
@@ -12,7 +13,10 @@ from pytest_django import Settings
 
 from clock import views
 from clock.broadcast.relay import Relay
+from clock.contract import AUTO, RATES
+from clock.page_version import page_version
 from clock.texts import SCRIPT_TEXTS, TEXTS
+from tournament.configuration.parsers import PageRate
 
 
 class Page(HTMLParser):
@@ -133,6 +137,31 @@ async def test_the_page_contains_no_option(async_client: AsyncClient) -> None:
     """Except for the language, the page is the same for every query string."""
     plain = (await async_client.get("/clock/")).content
     assert (await async_client.get("/clock/?label=<script>alert(1)</script>&theme=dark")).content == plain
+
+
+@pytest.mark.parametrize("requested", [AUTO, 25])
+async def test_the_page_requests_the_rate_of_the_setting(
+    async_client: AsyncClient, settings: Settings, monkeypatch: pytest.MonkeyPatch, requested: int | str
+) -> None:
+    """It can also be chosen in the settings of the page: among all rates, or by the server."""
+    monkeypatch.setattr(views, "_render", views._render.__wrapped__)
+    settings.CLOCK_PAGE_RATE = PageRate(requested, lowest=10)
+    html = (await async_client.get("/clock/")).content.decode()
+    data = re.search(r'<script id="page-data" type="application/json">(.*?)</script>', html)
+    assert data
+    assert json.loads(data[1])["rate"] == requested
+    choices = re.search(r'<select name="rate".*?</select>', html)
+    assert choices
+    assert re.findall(r"<option[^>]*>(\w+)", choices[0]) == ["Automatic", *map(str, RATES)]
+
+
+def test_a_page_with_another_rate_has_another_version(settings: Settings) -> None:
+    """So open pages load it."""
+    versions = set()
+    for requested in (AUTO, 50, 25):
+        settings.CLOCK_PAGE_RATE = PageRate(requested, lowest=10)
+        versions.add(page_version.__wrapped__())
+    assert len(versions) == 3
 
 
 @pytest.mark.parametrize("path", ["/clock/", "/clock/embed"])

@@ -10,10 +10,14 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from playwright.sync_api import sync_playwright
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect as connect_websocket
 
+from clock.contract import CLOSE_FULL
 from testbed.browser import CHROMIUM_ARGUMENTS, find_chromium
 from testbed.processes import ROOT, free_port, wait_until
 from testbed.viewers import Viewer, close, connect, watch
@@ -55,7 +59,7 @@ class Stack:
         program = ["docker", "compose"] if new else ["docker-compose"]
         self.port = free_port()
         self._program = [*program, "--project-name", f"clocktest{self.port}"]
-        self._environment = {
+        self.settings = {
             **os.environ,
             "CLOCK_PORT": str(self.port),
             "CLOCK_TIME_ZONE": "Asia/Kathmandu",
@@ -66,7 +70,7 @@ class Stack:
     def compose(self, *arguments: str) -> str:
         """Run a Compose command and return its output."""
         done = subprocess.run(
-            [*self._program, *arguments], cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False
+            [*self._program, *arguments], cwd=ROOT, env=self.settings, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -209,31 +213,26 @@ def test_two_tickers_run(stack: Stack) -> None:
     assert len(stack.containers("ticker")) == 2
 
 
-def test_without_redis_pages_are_served_and_streams_refused(stack: Stack) -> None:
-    """The page itself shows what is wrong. Streams are accepted again soon after Redis is back."""
+def test_without_redis_pages_are_served_and_streams_wait(stack: Stack) -> None:
+    """The page itself shows what is wrong. Viewers connect to a live replica, and receive ticks when Redis is back."""
     stack.compose("stop", "redis")
     try:
-        wait_until(lambda: not accepts_viewers(stack), "no replica is ready", 10)
+        wait_until(lambda: stack.get("/readyz")[0] == 503, "no replica is ready", 10)
+        time.sleep(3)  # the load balancer notices
         for path in ("/clock/", "/static/clock/clock.js", "/healthz"):
             assert stack.get(path)[0] == 200
+        viewers = crowd(stack, 3)
+        watch(viewers, 1)
+        assert not any(viewer.times for viewer in viewers)
     finally:
         stack.compose("start", "redis")
-    wait_until(lambda: accepts_viewers(stack), "the replicas are ready again", 10)
-    viewers = crowd(stack, 3)
-    watch(viewers, 1)
-    assert all(viewer.times for viewer in viewers)
+
+    def all_have_ticks() -> bool:
+        watch(viewers, 0.5)
+        return all(viewer.times for viewer in viewers)
+
+    wait_until(all_have_ticks, "ticks flow again", 10)
     close(viewers)
-
-
-def accepts_viewers(stack: Stack) -> bool:
-    """Return whether a viewer can connect; if it cannot, the answer is 503."""
-    try:
-        close([connect(stack.port)])
-    except ConnectionError as error:
-        if "503 Service Unavailable" not in str(error):
-            raise
-        return False
-    return True
 
 
 def test_the_page_and_its_files_are_served(stack: Stack) -> None:
@@ -320,6 +319,32 @@ def test_new_replicas_are_found_without_a_restart(stack: Stack) -> None:
             close(viewers)
 
     wait_until(all_have_viewers, "viewers on all five", 60)
+
+
+def test_a_full_replica_gets_no_new_viewers(stack: Stack) -> None:
+    """The load balancer sends them to the other one. If both are full, a viewer can read that the worker is full."""
+    stack.settings["CLOCK_MAX_VIEWERS"] = "20"
+    stack.scale(2)
+    wait_until(lambda: len([one for one in settled(stack) if one >= 0]) == 2, "two replicas", 60)
+    full, other = stack.containers("web")
+    address = docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", full)
+    viewers = [connect(8001, address=address) for _ in range(20)]
+    watch(viewers, 3)
+    before = stack.viewers()[full]
+    viewers += crowd(stack, 15)
+    watch(viewers, 1)
+    assert all(viewer.times for viewer in viewers), "none was refused"
+    assert stack.viewers()[full] <= before
+    assert stack.viewers()[other] >= 15
+    viewers += crowd(stack, 5)
+    watch(viewers, 3)
+    origin: Any = f"http://localhost:{stack.port}"
+    url = f"ws://localhost:{stack.port}/ws/clock/"
+    with connect_websocket(url, origin=origin) as refused, pytest.raises(ConnectionClosed) as closed:
+        refused.recv(timeout=5)
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (CLOSE_FULL, "this worker is full")
+    close(viewers)
 
 
 def test_all_containers_stop_cleanly(stack: Stack) -> None:

@@ -59,7 +59,7 @@ STATES: Final[dict[str, Reading]] = {
     "late": reading("late", still=True, zoneOffset=BERLIN_OFFSET_MS),
     "holdover": reading("holdover", still=True, zoneOffset=BERLIN_OFFSET_MS),
     "stopped": reading("stopped", zoneOffset=BERLIN_OFFSET_MS),
-    "refused": reading("refused", reason="rate must be one of 100, 50, 25, 20, 10, 5, 2, 1"),
+    "refused": reading("refused", reason="rate must be one of auto, 100, 50, 25, 20, 10, 5, 2, 1"),
 }
 
 

@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from testbed.processes import Worker
-from tests.page.support.fake_timekeeper import open_page, reading, set_reading, use_options
+from tests.page.support.fake_timekeeper import open_page, open_settings, reading, set_reading, use_options
 from tests.page.test_display import STATES
 
 THEMES = ("light", "dark", "contrast", "ffe-013")
@@ -63,7 +63,7 @@ def test_axe_finds_no_violation_in_any_state(clock: Page) -> None:
     for state in STATES:
         set_reading(clock, reading(state))
         assert violations(clock) == [], state
-    clock.keyboard.press("s")
+    open_settings(clock)
     assert violations(clock) == []
     use_options(clock, "?tz=Asia/Tokyo,Europe/Berlin&label=T")
     assert violations(clock) == []
@@ -76,7 +76,7 @@ def test_every_theme_has_enough_contrast(clock: Page, theme: str) -> None:
     for now in (*(reading(state) for state in STATES), reading(bound=20)):
         set_reading(clock, now)
         assert violations(clock, "color-contrast") == [], now
-    clock.keyboard.press("s")
+    open_settings(clock)
     assert violations(clock, "color-contrast") == []
 
 

@@ -144,6 +144,7 @@ def test_the_settings_change_the_clock_and_the_address(engine: Engine, worker: W
     found = engine.evaluate(
         """dispatchEvent(new KeyboardEvent("keydown", { key: "s" }));
         const panel = document.getElementById("panel");
+        while (!panel.open) await new Promise((done) => setTimeout(done, 10));
         const field = panel.querySelector("[name=tz]");
         field.value = "Asia/Tokyo, UTC";
         field.dispatchEvent(new Event("change", { bubbles: true }));

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from testbed.processes import Worker
-from tests.page.support.fake_timekeeper import NOON_MS, open_page, reading, set_reading, use_options
+from tests.page.support.fake_timekeeper import NOON_MS, open_page, open_settings, reading, set_reading, use_options
 
 # The date in the language of the page, which is American English, and in that of the browser, which is British.
 IN_PAGES_LANGUAGE, IN_BROWSERS_LANGUAGE = "Sunday November 22 2026", "Sunday 22 November 2026"
@@ -157,8 +157,7 @@ def test_the_settings_open_without_a_list_of_zones(page: Page, worker: Worker) -
     page.add_init_script("Intl.supportedValuesOf = () => { throw new RangeError('no list'); };")
     open_page(page, worker)
     for _ in range(2):
-        page.keyboard.press("s")
-        assert page.locator("#panel").is_visible()
+        open_settings(page)
         page.keyboard.press("Escape")
     assert problems(page) == ["Not working in this browser: Time zones (no list)."]
     assert clock_runs(page)
@@ -168,7 +167,7 @@ def test_settings_apply_even_if_the_address_cannot_be_updated(page: Page, worker
     """WebKit refuses frequent updates. The next one is written."""
     page.add_init_script("history.replaceState = () => { throw new DOMException('too often', 'SecurityError'); };")
     open_page(page, worker)
-    page.keyboard.press("s")
+    open_settings(page)
     page.fill("[name=label]", "tea")
     assert page.inner_text(".label") == "tea"
     assert page.inner_text("#panel-problem") == "The browser refused to update the address: too often"

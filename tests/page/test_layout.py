@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page
 
 from testbed.processes import Worker
-from tests.page.support.fake_timekeeper import open_page, reading, settle, use_options
+from tests.page.support.fake_timekeeper import open_page, open_settings, reading, settle, use_options
 
 SCREENS = [(390, 844), (844, 390), (1366, 768), (3840, 2160)]
 SMALL_SCREENS = [(320, 180), (240, 240), (320, 240), (480, 270), (480, 320), (568, 320), (320, 480), (320, 568)]
@@ -89,8 +89,7 @@ def test_on_a_small_screen_the_buttons_are_reachable(clock: Page) -> None:
     clock.keyboard.press("Tab")
     assert clock.evaluate("document.activeElement.id") == "speak"
     assert clock.evaluate("document.activeElement.getBoundingClientRect().bottom") <= 180
-    clock.keyboard.press("s")
-    assert clock.locator("#panel").is_visible()
+    open_settings(clock)
 
 
 def test_the_cursor_and_the_buttons_disappear_when_idle(clock: Page) -> None:

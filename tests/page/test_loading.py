@@ -48,41 +48,67 @@ def test_the_page_weighs_less_than_30_kb(separate_page: Page, worker: Worker) ->
     assert weight + html[heaviest] - html["en"] < MAXIMUM_WEIGHT_BYTES
 
 
-def test_an_open_page_loads_a_new_version(separate_page: Page, worker: Worker) -> None:
-    """But not while the version is the same, or the server does not answer for the page."""
-    page = separate_page
-    page.clock.install()
-    loads: list[str] = []
-    page.on("framenavigated", lambda frame: loads.append(frame.url))
-    version, status = "", 200
+def see_version(page: Page, version: str, gap_ms: int) -> None:
+    """Have an answer of the server name this version, while frames arrive with this gap."""
+    page.evaluate(
+        "([version, gap]) => { timekeeper.gap = gap; timekeeperOptions.onVersion(version); }", [version, gap_ms]
+    )
 
-    def answer_now(route: Route) -> None:
-        answer = route.fetch()
-        route.fulfill(
-            response=answer, headers={**answer.headers, "clock-version": version or answer.headers["clock-version"]}
-        )
 
-    page.route("**/clock/now", answer_now)
-    page.route(
+def pass_time(page: Page, seconds: int) -> None:
+    """Advance the fake clock at once, and wait for what happens then."""
+    page.clock.fast_forward(seconds * 1_000)
+    page.wait_for_timeout(200)
+
+
+@pytest.fixture
+def loads(separate_page: Page, worker: Worker) -> list[str]:
+    """A page with a fake clock and a fake timekeeper; the pages that it loaded. Each random number is 0.9."""
+    loaded: list[str] = []
+    separate_page.clock.install()
+    separate_page.add_init_script("Math.random = () => 0.9;")
+    separate_page.on("framenavigated", lambda frame: loaded.append(frame.url))
+    open_page(separate_page, worker)
+    return loaded
+
+
+@pytest.mark.parametrize(("gap_ms", "seconds"), [(10, 27), (50, 135), (100, 270), (1_000, 270)])
+def test_an_open_page_loads_a_new_version(separate_page: Page, loads: list[str], gap_ms: int, seconds: int) -> None:
+    """At the earliest when it is a minute old. A crowd spreads over five minutes, a few viewers over half a minute.
+
+    A page does not know how many others there are, but the lower the rate that the server chose, the more there may be.
+    """
+    see_version(separate_page, "another", gap_ms)
+    pass_time(separate_page, 60 + seconds - 5)
+    see_version(separate_page, "another", gap_ms)
+    assert len(loads) == 1
+    pass_time(separate_page, 6)
+    assert len(loads) == 2
+
+
+def test_an_open_page_keeps_its_version_while_some_worker_has_it(separate_page: Page, loads: list[str]) -> None:
+    """During a rolling upgrade, a reload may bring the old version again."""
+    own = separate_page.evaluate("() => JSON.parse(document.getElementById('page-data').textContent).version")
+    for version in ("another", own, "another", own):
+        see_version(separate_page, version, 10)
+        pass_time(separate_page, 20)
+    pass_time(separate_page, 600)
+    assert len(loads) == 1
+
+
+def test_an_open_page_reloads_only_if_the_server_answers(separate_page: Page, loads: list[str]) -> None:
+    """Otherwise it would end on the browser's error page. It tries again when the server does."""
+    status = 503
+    separate_page.route(
         "**/clock/",
         lambda route: route.fulfill(status=status) if route.request.method == "HEAD" else route.continue_(),
     )
-    open_page(page, worker)
-
-    def wait_minutes(minutes: int) -> None:
-        for _ in range(minutes):
-            page.clock.fast_forward(60_000)  # if a minute passed gradually, a pending request would time out
-            page.wait_for_timeout(100)
-
-    wait_minutes(11)
-    assert len(loads) == 1
-    version, status = "another", 503
-    wait_minutes(11)
+    see_version(separate_page, "another", 10)
+    pass_time(separate_page, 100)
     assert len(loads) == 1
     status = 200
-    for _ in range(12):
-        if len(loads) < 2:
-            wait_minutes(1)
+    see_version(separate_page, "another", 10)
+    pass_time(separate_page, 100)
     assert len(loads) == 2
 
 
@@ -159,12 +185,13 @@ def test_a_page_reloads_if_a_file_fails_to_load(separate_page: Page, worker: Wor
 
 
 def test_an_open_page_can_import_a_module_of_the_new_version(page: Page, worker: Worker, new: Worker) -> None:
-    """The module of `?raw` is loaded late. A worker of another version answers with the file that it has."""
-    old = re.search(r"raw\.[0-9a-f]{12}\.js", worker.get("/static/clock/clock.js")[1])
-    assert old
+    """Those of `?raw` and of the settings are loaded late. A worker of another version answers with the file it has."""
     page.goto(f"http://{new.host}/clock/")
     page.wait_for_selector(LIVE)
-    assert page.evaluate(f"async () => Object.keys(await import('/static/clock/{old[0]}'))") == ["NewRawView"]
+    for module, name in (("raw", "NewRawView"), ("panel", "NewPanel")):
+        old = re.search(rf"{module}\.[0-9a-f]{{12}}\.js", worker.get("/static/clock/clock.js")[1])
+        assert old
+        assert name in page.evaluate(f"async () => Object.keys(await import('/static/clock/{old[0]}'))")
 
 
 def test_a_second_visit_requests_the_page_only(separate_page: Page, directory: Path, worker: Worker) -> None:
@@ -178,4 +205,4 @@ def test_a_second_visit_requests_the_page_only(separate_page: Page, directory: P
         separate_page.goto("about:blank")
         page.goto(f"http://{balancer.host}/clock/")
         page.wait_for_selector(LIVE)
-        assert {*balancer.requested[len(first) :]} == {"/clock/", "/clock/now", "/ws/clock/"}
+        assert {*balancer.requested[len(first) :]} == {"/clock/", "/clock/now", "/ws/clock/?rate=auto"}

@@ -7,13 +7,14 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Page
 
-from clock.contract import RATES
+from clock.contract import AUTO, RATES
 from testbed.processes import ROOT
 from tests.page.support.fake_timekeeper import reading, use_options
 from tests.page.support.random_queries import random_queries
 
 READ = """async (queries) => {
-  const { readOptions, writeOptions } = await import("/static/clock/options.js");
+  const { readOptions } = await import("/static/clock/options.js");
+  const { writeOptions } = await import("/static/clock/panel.js");
   return queries.map((query) => {
     const { options, problems } = readOptions(query);
     return { options, problems, again: readOptions(writeOptions(options)) };
@@ -72,6 +73,8 @@ def read(page: Page, *queries: str) -> list[Found]:
         ("?bg=transparent&size=50&mirror&raw", {"background": "transparent", "size": 50, "mirror": True, "raw": True}),
         ("?offset=-80&rate=10&lang=pt-BR&awake=yes", {"offset": -80, "rate": 10, "lang": "pt", "awake": True}),
         ("?offset=%2B5", {"offset": 5}),
+        ("?rate=auto", {}),
+        ("?rate=100", {"rate": 100}),
     ],
 )
 def test_valid_options_are_read_and_written(clock: Page, query: str, expected: dict[str, object]) -> None:
@@ -96,7 +99,7 @@ def test_valid_options_are_read_and_written(clock: Page, query: str, expected: d
         ("?bg=red", "bg=red is invalid. Valid: one of transparent."),
         ("?size=9", "size=9 is invalid. Valid: a whole number from 10 to 100."),
         ("?offset=1.5", "offset=1.5 is invalid. Valid: a whole number from -10000 to 10000."),
-        ("?rate=60", "rate=60 is invalid. Valid: one of 100, 50, 25, 20, 10, 5, 2, 1."),
+        ("?rate=60", "rate=60 is invalid. Valid: one of auto, 100, 50, 25, 20, 10, 5, 2, 1."),
         ("?lang=tlh", "lang=tlh is invalid. Valid: one of ar, de, en, es, fr, ja, pt."),
         ("?hours=12", "Unknown option: hours."),
         ("?h=24&h=24", "h is given more than once; the first one is used."),
@@ -136,7 +139,7 @@ def test_random_queries_never_raise(clock: Page) -> None:
         assert all(problem and "undefined" not in problem.split("=")[-1][50:] for problem in found["problems"]), query
         assert found["again"] == {"options": found["options"], "problems": []}, query
         for name, value in found["options"].items():
-            assert isinstance(value, kinds[name]) or name in {"colours", "hundredths"}, query
+            assert isinstance(value, kinds[name]) or name in {"colours", "hundredths", "rate"}, query
     assert 200 < invalid < 1_000
 
 
@@ -163,5 +166,6 @@ def test_the_documentation_lists_every_option() -> None:
         assert found[1] in values[name]
     *rest, last = RATES
     assert f"{', '.join(map(str, rest))} or {last}" in values["rate"]
+    assert f"`{AUTO}`" in values["rate"]
     *codes, last_code = sorted(code for code, _ in settings.LANGUAGES)
     assert f"{', '.join(f'`{code}`' for code in codes)} or `{last_code}`" in values["lang"]

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
+from testbed.other_version import copy_tree, from_tree
 from testbed.processes import Broker, Program, Ticker, Worker
 from tests.page.support.fake_timekeeper import open_page, reading
 from tests.page.support.random_queries import random_queries
@@ -78,19 +79,52 @@ def test_it_says_whether_the_server_is_synchronised(live_page: Page) -> None:
     expect(live_page.locator("#notes")).to_have_text(texts[ask_kernel()])
 
 
-@pytest.mark.parametrize(("query", "asked"), [("?rate=2", "?rate=2"), ("?rate=7", "")])
-def test_it_asks_for_a_valid_rate(page: Page, worker: Worker, query: str, asked: str) -> None:
-    """And is live at it, even between two frames. An invalid rate gives a message; the default is left out."""
+@pytest.mark.parametrize(
+    ("query", "saves_data", "asked"),
+    [
+        ("?rate=2", False, "?rate=2&phase=any"),
+        ("?rate=7", False, "?rate=auto"),
+        ("?rate=100", True, ""),
+        ("", True, "?rate=10&phase=any"),
+    ],
+)
+def test_it_asks_for_a_valid_rate(page: Page, worker: Worker, query: str, *, saves_data: bool, asked: str) -> None:
+    """And is live at it, even between two frames.
+
+    The server chooses the rate by default, and if the one in the address is invalid. A user who saves data gets 10.
+    """
+    page.add_init_script(
+        f"Object.defineProperty(navigator, 'connection', {{ value: {{ saveData: {saves_data:d} }} }});"
+    )
     urls: list[str] = []
     page.on("websocket", lambda socket: urls.append(socket.url))
     page.goto(f"http://{worker.host}/clock/{query}")
     wait_for_state(page, "live")
-    if asked:
+    if query == "?rate=2":
         page.wait_for_timeout(1_200)
         assert page.get_attribute("#clock", "data-state") == "live"
-    else:
-        assert page.inner_text("#problems") == "rate=7 is invalid. Valid: one of 100, 50, 25, 20, 10, 5, 2, 1."
+    if query == "?rate=7":
+        assert page.inner_text("#problems") == "rate=7 is invalid. Valid: one of auto, 100, 50, 25, 20, 10, 5, 2, 1."
     assert urls == [f"ws://{worker.host}/ws/clock/{asked}"]
+
+
+def test_it_is_live_with_a_worker_that_does_not_know_auto(
+    page: Page, broker: Broker, ticker: Ticker, directory: Path
+) -> None:
+    """As during a rolling upgrade: version 1.1 closes `rate=auto` with 4008, and is asked again without it."""
+    assert ticker.running
+    tree = copy_tree(directory / "tree")
+    contract = tree / "clock/contract.py"
+    source = contract.read_text()
+    assert source.count("for rate in (*RATES, AUTO)") == 1
+    contract.write_text(source.replace("for rate in (*RATES, AUTO)", "for rate in RATES"))
+    urls: list[str] = []
+    page.on("websocket", lambda socket: urls.append(socket.url))
+    with from_tree(Worker(broker.url, tree), tree) as worker:
+        worker.wait_for_ticks()
+        page.goto(f"http://{worker.host}/clock/")
+        wait_for_state(page, "live")
+        assert urls == [f"ws://{worker.host}/ws/clock/?rate=auto", f"ws://{worker.host}/ws/clock/"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from testbed.processes import Worker
-from tests.page.support.fake_timekeeper import open_page, use_options
+from tests.page.support.fake_timekeeper import open_page, open_settings, use_options
 
 OFF, ON = "The screen may turn off.", "The screen stays on."
 
@@ -79,7 +79,7 @@ def init_script() -> str:
 def settings(loaded_page: Page) -> Page:
     """The loaded page with its settings open. Nothing is pending or held."""
     use_options(loaded_page)
-    loaded_page.keyboard.press("s")
+    open_settings(loaded_page)
     loaded_page.uncheck("[name=awake]")
     loaded_page.evaluate("() => { setVisibility('visible'); while (requests.length) refuse('the test is over'); }")
     assert status(loaded_page) == (0, 0, OFF)
@@ -127,7 +127,7 @@ def test_the_option_and_full_screen_share_one_lock(settings: Page) -> None:
     assert status(settings) == (1, 0, OFF)
     settings.evaluate("grant()")
     assert status(settings) == (0, 1, ON)
-    settings.keyboard.press("s")
+    open_settings(settings)
     settings.uncheck("[name=awake]")
     assert status(settings) == (0, 1, ON)
     settings.evaluate("document.exitFullscreen()")
@@ -184,7 +184,9 @@ def test_a_browser_without_full_screen_is_reported_on_request(page: Page, worker
         """
     )
     open_page(page, worker)
+    open_settings(page)
     assert status(page) == (0, 0, OFF)
+    page.keyboard.press("Escape")
     page.keyboard.press("f")
     expect(page.locator("#problems")).to_contain_text("The browser refused full screen: ")
 
@@ -195,8 +197,8 @@ def test_a_lock_that_cannot_be_released_is_reported(page: Page, worker: Worker, 
     page.add_init_script(WAKE_LOCK)
     open_page(page, worker, "?awake=on")
     page.evaluate(f"() => {{ grant(); [...held][0].release = () => {{ {script} }}; }}")
+    open_settings(page)
     assert status(page) == (0, 1, ON)
-    page.keyboard.press("s")
     page.uncheck("[name=awake]")
     expect(page.locator("#problems")).to_have_text("Not working in this browser: Keep the screen on (stuck).")
 
@@ -226,4 +228,5 @@ def test_the_screen_stays_on_or_the_page_says_why_not(
         assert page.inner_text("#problems") == f"The screen may turn off: {reason}."
     else:
         assert not page.locator("#problems").is_visible()
+        open_settings(page)
         assert page.text_content("#awake-status") == ON

@@ -73,9 +73,29 @@ TWISTED = [
     ),
     *_pins(
         "Twisted",
+        "twisted.internet.abstract:FileDescriptor",
+        SERVER + "adopted_connection.py",
+        {"connected": (CLASS, "tells whether the client is connected")},
+    ),
+    *_pins(
+        "Twisted",
+        "twisted.internet.posixbase:PosixReactorBase",
+        SERVER + "adopted_connection.py",
+        {
+            "adoptStreamConnection": (
+                "(fileDescriptor, addressFamily, factory)",
+                "serves a connection that the supervisor accepted",
+            )
+        },
+    ),
+    *_pins(
+        "Twisted",
         "twisted.internet.tcp:Connection",
-        SERVER + "direct_socket.py",
-        {"socket": (INSTANCE, "frames go straight to its send")},
+        SERVER + "direct_socket.py, adopted_connection.py",
+        {
+            "protocol": (INSTANCE, "tells whether a connection has become a WebSocket"),
+            "socket": (INSTANCE, "frames go straight to its send"),
+        },
     ),
     *_pins(
         "Twisted",
@@ -100,6 +120,7 @@ TWISTED = [
         "twisted.internet.protocol:Factory",
         SERVER + "http_port.py, daphne_server.py",
         {
+            "doStart": ("()", "starts a factory without a port"),
             "buildProtocol": ("(addr)", "refuses a connection that is one too many"),
             "noisy": (CLASS, "Twisted does not log that it listens"),
             "protocol": (CLASS, "the class of new connections"),
@@ -169,6 +190,12 @@ TWISTED = [
     ),
     *_pins(
         "Twisted",
+        "twisted.web.http:_GenericHTTPChannelProtocol",
+        SERVER + "adopted_connection.py",
+        {"_channel": (INSTANCE, "tells whether anything was requested on a connection")},
+    ),
+    *_pins(
+        "Twisted",
         "twisted.web.http:Request",
         SERVER + "http_port.py, request_guard.py",
         {
@@ -192,6 +219,19 @@ TWISTED = [
 ]
 
 AUTOBAHN = [
+    *(
+        pin
+        for module in ("autobahn.websocket.protocol", "autobahn.twisted.websocket")
+        for pin in _pins(
+            "autobahn",
+            f"{module}:",
+            SERVER + "library_logs.py",
+            {
+                "hltype": ("(obj)", "colours a name for the log, which is left out"),
+                "hlval": ("(val, color=, bold=)", "colours a value for the log, which is left out"),
+            },
+        )
+    ),
     *_pins(
         "autobahn",
         "autobahn.twisted.websocket:WebSocketAdapterProtocol",
@@ -283,6 +323,7 @@ DAPHNE = [
             "application_close_timeout": (INSTANCE, "cancels an application whose client has disconnected"),
             "connections": (INSTANCE, "the WebSockets and requests in progress"),
             "create_application": ("(protocol, scope)", "completes the scope"),
+            "endpoints": (INSTANCE, "a worker with a supervisor listens on none"),
             "handle_reply": ("(protocol, message)", "what an application sends"),
             "http_factory": (INSTANCE, "its connections are ours"),
             "http_timeout": (INSTANCE, "follows the monotonic clock"),

@@ -46,6 +46,10 @@ TESTED: Final = {
         "testbed/processes.py",
         '"tournament.server"',
     ),
+    r"python -m tournament\.server --processes 2 -p 8001 tournament\.asgi:application": (
+        "testbed/processes.py",
+        '"--processes", "2"',
+    ),
     r"daphne -p 8001 tournament\.asgi:application": ("testbed/processes.py", '"daphne"'),
     r"python -m tournament\.server --version": ("tests/system/test_version.py", '"tournament.server", "--version"'),
     r"python manage\.py ticker --version": ("tests/system/test_version.py", '"ticker", "--version"'),

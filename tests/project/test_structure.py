@@ -23,7 +23,7 @@ LAYERS = (
     ("clock.apps", "clock.views"),
     ("ticker",),
     ("tournament.configuration",),
-    ("tournament.settings", "tournament.static_files", "tournament.urls", "tournament.up"),
+    ("tournament.processes", "tournament.settings", "tournament.static_files", "tournament.urls", "tournament.up"),
     ("tournament.server",),
     ("tournament.asgi",),
     ("testbed",),

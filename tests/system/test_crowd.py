@@ -65,14 +65,22 @@ def other_servers(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[d
 
 
 def test_other_servers_send_the_same_frames(other_servers: dict[str, tuple[Program, int]]) -> None:
-    """Without the worker's extension, frames are sent with `websocket.send`: the same ones, at each rate."""
+    """Without the worker's extension, frames are sent with `websocket.send`: the same ones, at each rate.
+
+    Also to viewers that leave the rate or the phase to the worker.
+    """
+    queries = ("rate=100", "rate=10", "rate=auto", "rate=10&phase=any", "rate=10&phase=any")
     viewers = {
-        name: [connect(port, f"/ws/clock/?rate={rate}") for rate in (100, 10)]
-        for name, (_, port) in other_servers.items()
+        name: [connect(port, f"/ws/clock/?{query}") for query in queries] for name, (_, port) in other_servers.items()
     }
-    everybody = [viewer for pair in viewers.values() for viewer in pair]
+    everybody = [viewer for group in viewers.values() for viewer in group]
     watch(everybody, 2)
-    for fast, slow in viewers.values():
+    for fast, slow, auto, *any_phase in viewers.values():
+        assert len(auto.times) >= 18
+        assert auto.times == sorted(set(auto.times))
+        for viewer in any_phase:
+            assert 8 < len(viewer.times) < 30
+            assert viewer.times == sorted(set(viewer.times))
         assert len(fast.times) > 80
         assert 8 < len(slow.times) < 30
         assert set(slow.times[1:-1]) <= set(fast.times)  # at either end a tick may have reached only one of them

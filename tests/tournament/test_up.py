@@ -88,6 +88,21 @@ def test_make_up_runs_the_clock_and_restarts_its_parts(directory: Path) -> None:
     assert "Traceback" not in output
 
 
+def test_make_up_with_two_workers(directory: Path, broker: Broker) -> None:
+    """WORKERS=2: a supervisor and two workers share the port, and end on Ctrl-C."""
+    port = free_port()
+    settings = {"REDIS_URL": broker.url, "CLOCK_NAMESPACE": "up-two"}
+    command = ["make", "--no-print-directory", "up", f"PORT={port}", "WORKERS=2"]
+    with Program("up", command, directory, {**PATH, **settings}) as program:
+        program.wait_for_output(f"the clock is at http://127.0.0.1:{port}/clock/")
+        program.wait_for_output("is ready\n", times=2)
+        started = family(program.pid)
+        assert len(started) == 5, "make up, the ticker, the supervisor and two workers"
+        program.signal(signal.SIGINT)
+        assert program.wait() == 0
+    assert not alive(started)
+
+
 def is_ready(port: int) -> bool:
     """Return whether a worker's last tick is fresh."""
     try:

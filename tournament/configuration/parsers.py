@@ -4,9 +4,10 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from clock.contract import AUTO, AUTO_RATES, RATES
 from tournament.configuration.setting import InvalidValue
 
 _ON: Final = frozenset({"1", "true", "yes", "on"})
@@ -140,3 +141,29 @@ class TimeZone:
             return ZoneInfo(text)
         except (KeyError, ValueError, OSError):  # unknown, or not the name of a file in the database
             raise InvalidValue(text) from None
+
+
+class PageRate(NamedTuple):
+    """The rate that pages request, and the lowest one that a worker may choose for `rate=auto`."""
+
+    requested: int | str
+    lowest: int
+
+
+class RateOfPages:
+    """`auto`, `auto:25` with the lowest rate, or a rate."""
+
+    required = (
+        f"{AUTO}; or {AUTO}: and the lowest rate, one of {', '.join(map(str, AUTO_RATES))}; or one of"
+        f" {', '.join(map(str, RATES))}"
+    )
+
+    def parse(self, text: str) -> PageRate:
+        """Return the rate."""
+        lowest = AUTO_RATES[-1]
+        choices = {str(rate): PageRate(rate, lowest) for rate in RATES}
+        choices |= {f"{AUTO}:{rate}": PageRate(AUTO, rate) for rate in AUTO_RATES}
+        choices[AUTO] = PageRate(AUTO, lowest)
+        if text not in choices:
+            raise InvalidValue(text)
+        return choices[text]

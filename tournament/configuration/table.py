@@ -6,6 +6,7 @@ from tournament.configuration.network_parsers import Addresses, Hosts, Networks,
 from tournament.configuration.parsers import (
     Choice,
     NumberOrAuto,
+    RateOfPages,
     ReadableFile,
     SecretText,
     Switch,
@@ -113,7 +114,9 @@ CLOCK_DRAIN_SPREAD: Final = Setting(
 )
 CLOCK_MAX_VIEWERS: Final = Setting(
     name="CLOCK_MAX_VIEWERS",
-    parser=NumberOrAuto(_VIEWERS, "half of the worker's limit on open files"),
+    parser=NumberOrAuto(
+        _VIEWERS, "as many as its core can serve, and at most 46 % of the worker's limit on open files"
+    ),
     default="auto",
     used_by=_WORKER,
     description="The number of viewers that a worker accepts.",
@@ -125,6 +128,14 @@ CLOCK_MAX_VIEWERS_PER_ADDRESS: Final = Setting(
     used_by=_WORKER,
     description="The number of viewers that a worker accepts from one IPv4 address or one IPv6 network (/64). It is"
     " unlimited by default, because many viewers may be behind one NAT or proxy.",
+)
+CLOCK_PAGE_RATE: Final = Setting(
+    name="CLOCK_PAGE_RATE",
+    parser=RateOfPages(),
+    default="auto",
+    used_by=_WORKER,
+    description="The frames per second that pages request, unless their address says otherwise. With auto the worker"
+    " chooses: the highest rate that its load allows.",
 )
 CLOCK_TRUSTED_PROXIES: Final = Setting(
     name="CLOCK_TRUSTED_PROXIES",
@@ -142,9 +153,10 @@ CLOCK_REQUEST_TIMEOUT: Final = Setting(
 CLOCK_IDLE_TIMEOUT: Final = Setting(
     name="CLOCK_IDLE_TIMEOUT",
     parser=_TIMEOUT,
-    default="30",
+    default="90",
     used_by=_WORKER,
-    description="Timeout of an HTTP connection between two requests.",
+    description="Timeout of an HTTP connection between two requests. A page asks for the time every 10 to 80 s, and"
+    " an open connection makes that cheap.",
 )
 CLOCK_MAX_HEADER_SIZE: Final = Setting(
     name="CLOCK_MAX_HEADER_SIZE",
@@ -167,7 +179,8 @@ CLOCK_METRICS_PORT: Final = Setting(
     used_by=_WORKER,
     compose_default="9100",
     compose_note="open in the Compose network only, neither published nor balanced",
-    description="The TCP port of `/metrics`, on the same address as the worker's main port.",
+    description="The TCP port of `/metrics`, on the same address as the worker's main port. With `--processes` it is"
+    " that of the first worker, and those of the others follow.",
 )
 CLOCK_FRAME_ANCESTORS: Final = Setting(
     name="CLOCK_FRAME_ANCESTORS",

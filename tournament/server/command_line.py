@@ -1,11 +1,14 @@
 """The worker's command line: Daphne's, with all of its options and the defaults of a clock."""
 
 import logging
+import socket
+from functools import partial
 from typing import Final
 
 import django
 
 from clock import __version__
+from tournament.processes.command_line import add_options
 from tournament.server.adapter.command_line import CommandLineDefaults, run_command_line
 from tournament.server.server import Server
 
@@ -30,12 +33,14 @@ DEFAULTS: Final = CommandLineDefaults(
         "ping_timeout": PING_TIMEOUT_S,
         "server_name": "",  # nobody needs to know, and each of the page's files would carry it
     },
+    add_options=add_options,
 )
 
 
-def main() -> None:
-    """Run a worker."""
-    run_command_line(Server, DEFAULTS, _log_version)
+def main(link: int | None = None) -> None:
+    """Run a worker. `link` is the descriptor of its link to a supervisor, if it has one."""
+    make_server = Server if link is None else partial(Server, link=socket.socket(fileno=link))
+    run_command_line(make_server, DEFAULTS, _log_version)
 
 
 def _log_version() -> None:

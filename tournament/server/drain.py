@@ -68,6 +68,10 @@ class Drain:
         self._end = now()  # of the current phase
         self._hurried_phase_s = 0.0  # how long the current phase lasts at most, from the moment of a hurry
 
+    def set_notice(self, notice_s: float) -> None:
+        """Set how long the notice lasts, before the drain begins."""
+        self._notice_s = notice_s
+
     def hurry(self) -> None:
         """End the notice, and send the viewers, or those that are left, away over `HURRIED_SPREAD_S` seconds."""
         self._is_hurried = True

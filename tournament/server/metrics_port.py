@@ -5,6 +5,7 @@ can keep the loop busy, or use up the open files that viewers need, it accepts f
 request, with the limits of the worker's other HTTP connections.
 """
 
+import asyncio
 import logging
 import re
 from collections.abc import Sequence
@@ -20,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 # Connections at a time. Prometheus needs one; a further one is closed without an answer.
 MAX_CONNECTIONS: Final = 8
+
+# Seconds between two attempts to listen on a port that another worker still has.
+RETRY_PAUSE_S: Final = 0.5
 
 _NOT_STORED: Final = (b"cache-control", b"no-store")
 
@@ -46,6 +50,21 @@ class MetricsPort:
         except OSError as error:
             raise SystemExit(f"CLOCK_METRICS_PORT={self._port} is unavailable: {error}") from None
         logger.info("metrics are on port %d, /metrics", self._port)
+
+    async def listen_when_free(self) -> None:
+        """Accept connections as soon as the port is free: a worker that is replaced keeps its port until it ends."""
+        has_waited = False
+        while self._port:
+            try:
+                self.http_port.listen(self._port, self._interface)
+            except OSError as error:
+                if not has_waited:
+                    logger.info("the metrics port is not free yet: %s", error)
+                has_waited = True
+                await asyncio.sleep(RETRY_PAUSE_S)
+            else:
+                logger.info("metrics are on port %d, /metrics", self._port)
+                return
 
     def _respond(self, method: bytes, path: bytes) -> Answer:
         if path != b"/metrics":

@@ -6,9 +6,9 @@ disconnects clients that have stopped reading.
 """
 
 import asyncio
-import gc
 import logging
 import signal
+import socket
 import sys
 from functools import partial
 from typing import Any, Final
@@ -16,26 +16,27 @@ from typing import Any, Final
 from django.conf import settings
 
 from clock.asgi import DIRECT_WRITE, SERVER_STATUS, Application, ServerStatus
-from clock.process.signals import stop_signals
+from clock.endpoints.health import unready_reasons
+from clock.process.signals import HURRY_SIGNALS, stop_signals
 from clock.process.supervisor import Supervisor
+from tournament.processes.listening import BACKLOG
+from tournament.server.adapter.adopted_connection import AdoptedConnection
 from tournament.server.adapter.daphne_server import DaphneServer
 from tournament.server.adapter.websocket import WebSocket
 from tournament.server.connection import Connection, Shared
 from tournament.server.drain import Drain
+from tournament.server.garbage import Garbage
 from tournament.server.heartbeat import Heartbeat
 from tournament.server.http_limits import HttpLimits
 from tournament.server.lifespan import Lifespan
 from tournament.server.metrics_port import MetricsPort
 from tournament.server.open_files import raise_open_file_limit
+from tournament.server.receiver import Receiver
 
 logger = logging.getLogger(__name__)
 
-# Connections that the kernel holds until the worker accepts them. Twisted's own is 50, which a crowd that reconnects at
-# once exceeds; the kernel reduces it to net.core.somaxconn.
-BACKLOG: Final = 4096
-
-# Signals that hurry a drain: Ctrl-C and Ctrl-\\ on a terminal.
-HURRY_SIGNALS: Final = (signal.SIGINT, signal.SIGQUIT)
+# Seconds for which a worker that gets no more connections serves on, so that requests arrive on those it has just got.
+SETTLING_S: Final = 1.0
 
 # How often a drain that fails is tried; after that the worker stops without.
 DRAIN_ATTEMPTS: Final = 3
@@ -44,10 +45,13 @@ DRAIN_ATTEMPTS: Final = 3
 class Server:
     """A worker: its tasks, its signals and its drain. It answers the adapter's `ServerEvents`.
 
-    `options` are Daphne's own, as its command line passes them.
+    `options` are Daphne's own, as its command line passes them. With a `link` to a supervisor it does not listen: it
+    serves the connections that the supervisor sends.
     """
 
-    def __init__(self, application: Application, endpoints: list[str], **options: Any) -> None:
+    def __init__(
+        self, application: Application, endpoints: list[str], *, link: socket.socket | None = None, **options: Any
+    ) -> None:
         endpoints = [with_backlog(endpoint) for endpoint in endpoints]
         self.status = ServerStatus(self.give_up)
         self.supervisor = Supervisor(self.give_up)
@@ -61,17 +65,19 @@ class Server:
         )
         self._daphne = DaphneServer(
             application,
-            endpoints,
+            endpoints if link is None else [],
             events=self,
             http_rules=HttpLimits.from_settings(),
             supervisor=self.supervisor,
             signal_handlers=False,
             **options,
         )
+        self._receiver = None if link is None else Receiver(link, self)
         self._lifespan = Lifespan(application, self.status)
         self._metrics_port = MetricsPort(settings.CLOCK_METRICS_PORT, endpoints, self.status)
         self._drain = Drain(self, settings.CLOCK_DRAIN_NOTICE, settings.CLOCK_DRAIN_SPREAD)
         self._drain_attempts = 0
+        self._is_signal_expected = False  # whoever stops the supervisor may signal this process as well
         self._has_failed = False
 
     def run(self) -> None:
@@ -81,7 +87,8 @@ class Server:
             SystemExit: with 1, if the worker gave up, or an endpoint is unavailable.
         """
         raise_open_file_limit()
-        self._metrics_port.listen()
+        if self._receiver is None:
+            self._metrics_port.listen()
         self._daphne.run()
         for number in stop_signals():
             signal.signal(number, signal.SIG_IGN)  # it has stopped: one more signal must not change the exit code
@@ -97,9 +104,11 @@ class Server:
         if self._pings:
             loop.call_soon(partial(self.supervisor.start, "heartbeat", self.heartbeat.run, vital=True))
         self._lifespan.start(loop)
-        # What is loaded by now stays until the end: the garbage collector need not scan it while a tick waits.
-        gc.collect()
-        gc.freeze()
+        if self._receiver is not None:
+            loop.call_soon(self._receiver.start)
+            loop.call_soon(partial(self.supervisor.start, "reports", self._receiver.run, vital=True))
+            loop.call_soon(partial(self.supervisor.start, "metrics port", self._metrics_port.listen_when_free))
+        loop.call_soon(partial(self.supervisor.start, "garbage collection", Garbage(lambda: len(self.heartbeat)).run))
 
     async def stopping(self) -> None:
         """Stop the tasks of the worker."""
@@ -144,8 +153,9 @@ class Server:
 
     def _stop_on(self, number: signal.Signals) -> None:
         """Drain, then stop. A terminal's SIGINT and SIGQUIT hurry the drain, and so does any second signal."""
-        if number in HURRY_SIGNALS or self.status.draining:
+        if number in HURRY_SIGNALS or (self.status.draining and not self._is_signal_expected):
             self._drain.hurry()
+        self._is_signal_expected = False
         self._begin_drain(f"stopping on {number.name}: draining")
 
     def give_up(self, reason: str) -> None:
@@ -168,11 +178,35 @@ class Server:
             await self._drain.run()
         self._daphne.stop()
 
+    # --- Called by the receiver ---
+
+    def adopt(self, connection: socket.socket) -> AdoptedConnection:
+        """Serve a connection that the supervisor has accepted."""
+        return self._daphne.adopt(connection)
+
+    def viewer_count(self) -> int:
+        """Return how many WebSockets are open."""
+        return len(self.heartbeat)
+
+    def is_ready(self) -> bool:
+        """Return whether this worker should get new viewers, as `/readyz` says."""
+        return not unready_reasons(self.status)
+
+    def drain_for_supervisor(self, reason: str, *, expects_connections: bool) -> None:
+        """Drain. Without further connections no load balancer must notice, but those that have just come get time."""
+        if not self.status.draining:
+            self._is_signal_expected = expects_connections
+            if not expects_connections:
+                self._drain.set_notice(SETTLING_S)
+        self._begin_drain(f"{reason}: draining")
+
     # --- Called by the drain ---
 
     def stop_listening(self) -> None:
         """Accept no more connections."""
         self._daphne.stop_listening()
+        if self._receiver is not None:
+            self._receiver.close()
 
     def viewers(self) -> list[Connection]:
         """Return the connections that are open."""
@@ -181,7 +215,7 @@ class Server:
 
     def is_idle(self) -> bool:
         """Return whether there is no WebSocket, and no request in progress."""
-        return self._daphne.is_idle()
+        return self._daphne.is_idle() and (self._receiver is None or self._receiver.is_idle)
 
 
 def with_backlog(endpoint: str) -> str:

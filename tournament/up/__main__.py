@@ -1,9 +1,9 @@
-"""`make up`: a broker, a ticker and a worker in one terminal, which start and end together.
+"""`make up`: a broker, a ticker and workers in one terminal, which start and end together.
 
 If a part exits while the clock starts, all of them end: a setting is invalid, or the port is in use. A part that exits
 later is restarted with backoff, until its restarts have been failing for a minute.
 
-python -m tournament.up [--bind 127.0.0.1] [--port 8001]
+python -m tournament.up [--bind 127.0.0.1] [--port 8001] [--workers 1]
 """
 
 import argparse
@@ -63,7 +63,7 @@ async def announce(bind: str, port: int, own_broker: str, is_shown: asyncio.Even
         say("up", f"one more worker: {own_broker}{command}")
 
 
-async def up(bind: str, port: int, directory: Path) -> int:
+async def up(bind: str, port: int, workers: int, directory: Path) -> int:
     """Run the parts until a signal, or until one of them exits for good. Return the exit code."""
     parts = []
     environment = dict(os.environ)
@@ -74,6 +74,8 @@ async def up(bind: str, port: int, directory: Path) -> int:
         own_broker = f"REDIS_URL={environment['REDIS_URL']} "
         parts.append(Part("broker", broker_command(broker_port, directory), environment, quiet=True))
     server = ["-m", "tournament.server", "-b", bind, "-p", str(port), "tournament.asgi:application"]
+    if workers > 1:
+        server[2:2] = ["--processes", str(workers)]
     parts.append(Part("ticker", [sys.executable, "manage.py", "ticker"], environment))
     parts.append(Part("worker", [sys.executable, *server], environment))
 
@@ -105,6 +107,9 @@ def main() -> None:
     )
     parser.add_argument("--port", type=int, default=8001, help="the port to listen on (default: %(default)s)")
     parser.add_argument(
+        "--workers", type=int, default=1, help="the number of workers on the port (default: %(default)s)"
+    )
+    parser.add_argument(
         "--end-with-parent", action="store_true", help="exit when the process that started this one exits"
     )
     options = parser.parse_args()
@@ -112,7 +117,7 @@ def main() -> None:
         die_with(os.getppid(), signal.SIGTERM)
     try:
         with tempfile.TemporaryDirectory(prefix="clock-") as directory:
-            sys.exit(asyncio.run(up(options.bind, options.port, Path(directory))))
+            sys.exit(asyncio.run(up(options.bind, options.port, options.workers, Path(directory))))
     except NoBroker as error:
         sys.exit(f"make up: {error}")
 

@@ -5,13 +5,16 @@
 import { Display } from "./display.js";
 import { attempt, failures, listen, reasonOf, report } from "./failures.js";
 import { readOptions } from "./options.js";
-import { byId, pageData, text } from "./page.js";
-import { Panel } from "./panel.js";
+import { byId, text } from "./page.js";
 import { Screen } from "./screen.js";
+import { AUTO, LOWEST_AUTO_RATE } from "./time/stream.js";
 import { Timekeeper } from "./time/timekeeper.js";
 import { Updates } from "./updates.js";
 
-/** @import { Options, Parsed } from "./options.js" */
+/**
+ * @import { Options, Parsed } from "./options.js"
+ * @import { Panel } from "./panel.js"
+ */
 
 let { options, problems } = readOptions(location.search);
 const display = new Display(options);
@@ -70,19 +73,27 @@ async function toggleFullScreen() {
   showProblems();
 }
 
+/** Opens the settings. Few use them, so only they load them. */
+async function openSettings() {
+  const loaded = await import("./panel.js").catch(() => null);
+  refusal = loaded ? "" : text("unreachable");
+  if (loaded) {
+    panel ??= new loaded.Panel(options, use, timekeeper);
+    panel.open();
+  }
+  showProblems();
+}
+
 /** Connects buttons and keys. The embedded page has no buttons, and leaves the keys to the page around it. */
 function addControls() {
-  const settings = new Panel(options, use);
-  panel = settings;
   const speak = () => display.speak();
-  const open = () => settings.open();
   byId("speak").addEventListener("click", speak);
   byId("full-screen").addEventListener("click", toggleFullScreen);
-  byId("settings").addEventListener("click", open);
+  byId("settings").addEventListener("click", openSettings);
   const keys = new Map([
     ["t", speak],
     ["f", toggleFullScreen],
-    ["s", open],
+    ["s", openSettings],
   ]);
   addEventListener("keydown", (event) => {
     const isTaken = event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.defaultPrevented;
@@ -97,35 +108,27 @@ if (document.getElementById("toolbar")) addControls();
 use({ options, problems });
 
 /** With `?raw`, shows what arrives below the clock. Few use it, so only they load it. */
-async function mountRawView() {
-  const { RawView } = await import("./raw.js");
-  const element = document.createElement("pre");
-  element.id = "raw";
-  element.tabIndex = 0; // it may be wider than the screen; keys scroll it
-  byId("clock").append(element);
-  return new RawView(element);
-}
+const showRaw = () => import("./raw.js").then(({ RawView }) => new RawView(byId("clock")));
+const rawView = options.raw ? await showRaw().catch((error) => void report("raw", error)) : null;
 
-const rawView = options.raw ? await mountRawView().catch((error) => void report("raw", error)) : null;
+/** The rate to request. Not all browsers know whether the user saves data. */
+function requestedRate() {
+  const { connection } = /** @type {{ connection?: { saveData?: boolean } }} */ (navigator);
+  return options.rate === AUTO && connection?.saveData ? LOWEST_AUTO_RATE : options.rate;
+}
 
 /** Exported for diagnosis and for the tests. */
 export const timekeeper = new Timekeeper({
-  rate: options.rate,
-  defaultRate: pageData.rate,
+  rate: requestedRate(),
   watcher: rawView ?? null,
+  onVersion: (version) => updates.compare(version, timekeeper.gap),
 });
-
-let state = "";
 
 /** Shows the time at the moment of painting. The callback's own argument can be tens of milliseconds behind. */
 function paint() {
   requestAnimationFrame(paint);
   const now = performance.now();
   const reading = timekeeper.read(now);
-  if (reading.state !== state) {
-    if (reading.state === "live" && state !== "") updates.checkSoon();
-    state = reading.state;
-  }
   display.paint(now, reading);
   if (rawView) attempt("raw", () => rawView.paint(now, reading), undefined);
 }

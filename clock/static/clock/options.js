@@ -12,6 +12,8 @@ const MAXIMUM_PROBLEMS = 5;
 // WCAG 2.2, success criterion 1.4.3, for small text; the text of the state may be small.
 const MINIMUM_CONTRAST = 4.5;
 
+/** @import { Rate } from "./time/stream.js" */
+
 /**
  * @typedef {object} Options
  * @property {string[]} tz - IANA time zones; empty for the server's zone.
@@ -26,7 +28,7 @@ const MINIMUM_CONTRAST = 4.5;
  * @property {number} size - Per cent of the largest size that fits.
  * @property {boolean} mirror
  * @property {number} offset - Milliseconds by which the shown time is ahead.
- * @property {number} rate - Frames per second.
+ * @property {Rate} rate
  * @property {boolean} raw
  * @property {boolean} awake
  * @property {string} lang - The code of a language; "" for the browser's.
@@ -101,30 +103,6 @@ export function readOptions(search) {
 }
 
 /**
- * Returns the query string for these options. It leaves defaults out.
- *
- * @param {Options} options
- */
-export function writeOptions(options) {
-  const query = new URLSearchParams();
-  if (options.tz.length) query.set("tz", options.tz.join(","));
-  for (const label of options.labels) query.append("label", label);
-  /** @type {(name: string, value: unknown, fallback: unknown) => void} */
-  const set = (name, value, fallback) => {
-    if (value !== fallback) query.set(name, String(value));
-  };
-  /** @type {(value: boolean | null) => string | null} */
-  const toggle = (value) => (value === null ? null : value ? "on" : "off");
-  set("h", options.hours, DEFAULTS.hours);
-  for (const name of TOGGLES) set(name, toggle(options[name]), toggle(DEFAULTS[name]));
-  set("theme", options.colours ? options.colours.join("-") : options.theme, DEFAULTS.theme);
-  set("bg", options.background, DEFAULTS.background);
-  for (const name of VALUES) set(name, options[name], DEFAULTS[name]);
-  const search = query.toString().replaceAll("+", "%20").replaceAll("%2F", "/");
-  return search && `?${search.replace(/^tz=[^&]*/, (zones) => zones.replaceAll("%2C", ","))}`; // not in labels
-}
-
-/**
  * Returns the contrast of two colours, each as 003366: from 1 to 21, as WCAG 2.2 defines it.
  *
  * @param {string} one
@@ -182,7 +160,7 @@ const PARSERS = {
   bg: choice("background", ["transparent"]),
   size: wholeNumber("size", 10, 100),
   offset: wholeNumber("offset", -10_000, 10_000),
-  rate: choice("rate", pageData.rates),
+  rate: choice("rate", ["auto", ...pageData.rates]),
   lang([value], options, reject) {
     const code = value.toLowerCase().split("-")[0];
     if (Object.hasOwn(pageData.languages, code)) options.lang = code;

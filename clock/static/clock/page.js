@@ -3,6 +3,8 @@
  * The data is part of the HTML, so the page makes no further request for it.
  */
 
+/** @import { Rate } from "./time/stream.js" */
+
 /**
  * The data in the element `page-data`; clock/views.py writes it.
  *
@@ -10,7 +12,7 @@
  * @property {Record<string, string>} texts - The texts of clock/texts.py that scripts use, by name.
  * @property {string} zone - The IANA name of the server's time zone.
  * @property {number[]} rates - The rates that the server accepts, in frames per second.
- * @property {number} rate - The default rate.
+ * @property {Rate} rate - The default rate of pages.
  * @property {Record<string, string>} languages - The names of the page's languages, by code.
  * @property {string} version - The version of the page, as in the header `Clock-Version`.
  */

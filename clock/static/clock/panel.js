@@ -3,16 +3,23 @@
  */
 
 import { attempt, reasonOf } from "./failures.js";
-import { readOptions, TOGGLES, VALUES, writeOptions } from "./options.js";
+import { DEFAULTS, readOptions, TOGGLES, VALUES } from "./options.js";
 import { byId, text } from "./page.js";
+import { setText } from "./readout.js";
+import { FrameRate } from "./time/frame_rate.js";
 import { reachable } from "./updates.js";
 
-/** @import { Options, Parsed } from "./options.js" */
+/**
+ * @import { Options, Parsed } from "./options.js"
+ * @import { Timekeeper } from "./time/timekeeper.js"
+ */
 
 const CHECKBOXES = TOGGLES.filter((name) => name !== "raw");
 
 // Height of the field of labels, which has one line per clock.
 const MAXIMUM_LINES = 6;
+
+const RATE_INTERVAL_MS = 100;
 
 // The page reads these when it loads, and loads again when they change.
 const NEEDS_RELOAD = /** @type {const} */ (["rate", "lang"]);
@@ -24,14 +31,19 @@ export class Panel {
   #embedLink = /** @type {HTMLAnchorElement} */ (byId("embed-link"));
   #options;
   #onChange;
+  #frameRate = new FrameRate();
 
   /**
    * @param {Options} options
    * @param {(parsed: Parsed) => void} onChange - Called after each change.
+   * @param {Timekeeper} timekeeper
    */
-  constructor(options, onChange) {
+  constructor(options, onChange, timekeeper) {
     this.#options = options;
     this.#onChange = onChange;
+    setInterval(() => {
+      if (this.#dialog.open) this.#showRate(timekeeper.gap);
+    }, RATE_INTERVAL_MS);
     this.#form.addEventListener("change", ({ target }) =>
       this.#apply(this.#query(/** @type {HTMLInputElement} */ (target).name)),
     );
@@ -45,6 +57,7 @@ export class Panel {
   }
 
   open() {
+    if (this.#dialog.open) return;
     const zones = byId("zones");
     const names = () => Intl.supportedValuesOf?.("timeZone").map((name) => new Option("", name)) ?? [];
     if (!zones.firstChild) zones.append(...attempt(text("tz"), names, []));
@@ -59,6 +72,12 @@ export class Panel {
    */
   showAwake(status) {
     byId("awake-status").textContent = status;
+  }
+
+  /** @param {number} gap - The time between the last two frames. */
+  #showRate(gap) {
+    this.#frameRate.add(gap);
+    setText(byId("rate-now"), text("rate_now", { rate: this.#frameRate.value || "–" }));
   }
 
   /**
@@ -159,4 +178,28 @@ export class Panel {
     labels.rows = Math.min(Math.max(tz.length, 1), MAXIMUM_LINES);
     this.#embedLink.href = this.#embedLink.pathname + writeOptions(this.#options);
   }
+}
+
+/**
+ * Returns the query string for these options. It leaves defaults out.
+ *
+ * @param {Options} options
+ */
+export function writeOptions(options) {
+  const query = new URLSearchParams();
+  if (options.tz.length) query.set("tz", options.tz.join(","));
+  for (const label of options.labels) query.append("label", label);
+  /** @type {(name: string, value: unknown, fallback: unknown) => void} */
+  const set = (name, value, fallback) => {
+    if (value !== fallback) query.set(name, String(value));
+  };
+  /** @type {(value: boolean | null) => string | null} */
+  const toggle = (value) => (value === null ? null : value ? "on" : "off");
+  set("h", options.hours, DEFAULTS.hours);
+  for (const name of TOGGLES) set(name, toggle(options[name]), toggle(DEFAULTS[name]));
+  set("theme", options.colours ? options.colours.join("-") : options.theme, DEFAULTS.theme);
+  set("bg", options.background, DEFAULTS.background);
+  for (const name of VALUES) set(name, options[name], DEFAULTS[name]);
+  const search = query.toString().replaceAll("+", "%20").replaceAll("%2F", "/");
+  return search && `?${search.replace(/^tz=[^&]*/, (zones) => zones.replaceAll("%2C", ","))}`; // not in labels
 }

@@ -2,6 +2,8 @@
  * What arrives, as it arrives: the diagnostic view of `?raw`.
  */
 
+import { FrameRate } from "./time/frame_rate.js";
+
 /**
  * @import { Answer } from "./time/probes.js"
  * @import { Reading } from "./time/timekeeper.js"
@@ -11,9 +13,10 @@ const NOTES = 8;
 const WINDOW_MS = 10_000; // of rates and gaps
 
 export class RawView {
-  #element;
+  #element = document.createElement("pre");
   /** @type {{ arrived: number, at: number }[]} */
   #frames = []; // of the last WINDOW_MS
+  #frameRate = new FrameRate();
   #data = "";
   #count = 0;
   #largestGap = 0;
@@ -23,9 +26,11 @@ export class RawView {
   /** @type {string[]} */
   #notes = [];
 
-  /** @param {HTMLElement} element - One that keeps white space, such as <pre>. */
-  constructor(element) {
-    this.#element = element;
+  /** @param {HTMLElement} parent - The view becomes its last child. */
+  constructor(parent) {
+    this.#element.id = "raw";
+    this.#element.tabIndex = 0; // it may be wider than the screen; keys scroll it
+    parent.append(this.#element);
   }
 
   /**
@@ -38,6 +43,7 @@ export class RawView {
     if (last) {
       this.#largestGap = Math.max(this.#largestGap, arrived - last.arrived);
       if (at <= last.at) this.#backwards += 1;
+      this.#frameRate.add(at - last.at);
     }
     this.#frames.push({ arrived, at });
     this.#data = data;
@@ -65,7 +71,7 @@ export class RawView {
     this.#frames.splice(0, first < 0 ? Math.max(0, this.#frames.length - 1) : first);
     this.#element.textContent = [
       this.#data || "no frame yet",
-      `frames       ${this.#count}, ${this.#rate(now)} a second`,
+      `frames       ${this.#count}, ${this.#received(now)} in the last second, sent at ${this.#frameRate.value} a second`,
       `age          ${this.#age(now, time)}`,
       `gaps         ${this.#gaps()}, largest ever ${milliseconds(this.#largestGap)}, backwards ${this.#backwards}`,
       `round trip   ${this.#roundTrip(now)}`,
@@ -75,7 +81,7 @@ export class RawView {
   }
 
   /** @param {number} now */
-  #rate(now) {
+  #received(now) {
     return this.#frames.filter(({ arrived }) => arrived > now - 1_000).length;
   }
 

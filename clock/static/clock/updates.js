@@ -4,37 +4,41 @@
 
 import { pageData } from "./page.js";
 
-// The longest time between two checks. Each is drawn from the upper half, so that many pages do not check at once.
-const CHECK_INTERVAL_MS = 300_000;
-
-// During a rolling upgrade, workers of both versions answer, and a reload may bring the old version again. So the page waits.
+// During a rolling upgrade, workers of both versions answer, and a reload may bring the old version again. So the page waits
+// until it is this old, and until no answer is of its own version any more.
 const MINIMUM_AGE_MS = 60_000;
+
+// After a release all pages reload, each at a random moment: a crowd within SPREAD_MS, a few viewers much faster. A worker
+// has room for a number of viewers that is inversely proportional to their rate, so a page knows by its rate how many others
+// there may be: about a thousand at 100 frames per second, and ten thousand at 10.
+const SPREAD_MS = 300_000;
+const CROWDED_GAP_MS = 100;
 
 const TIMEOUT_MS = 5_000;
 
 export class Updates {
   #timer = 0;
 
-  constructor() {
-    this.#checkLater(CHECK_INTERVAL_MS);
+  /**
+   * Compares the page's version with the server's.
+   *
+   * @param {string | null} version - As an answer of the server says; null if it does not.
+   * @param {number} gap - The time between two frames, in milliseconds; Infinity if unknown.
+   */
+  compare(version, gap) {
+    if (version === null || version === pageData.version) {
+      clearTimeout(this.#timer);
+      this.#timer = 0;
+      return;
+    }
+    const wait = Math.max(0, MINIMUM_AGE_MS - performance.now());
+    const spread = SPREAD_MS * Math.min(1, gap / CROWDED_GAP_MS);
+    this.#timer ||= setTimeout(() => this.#reload(), wait + spread * Math.random());
   }
 
-  /** The stream was interrupted and is back, perhaps because of an upgrade: checks soon, after a jittered pause. */
-  checkSoon() {
-    this.#checkLater(Math.max(10_000, MINIMUM_AGE_MS - performance.now()));
-  }
-
-  /** @param {number} pause */
-  #checkLater(pause) {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#check(), pause * (0.5 + Math.random() / 2));
-  }
-
-  async #check() {
-    const version = await head("/clock/now", (response) => response.headers.get("Clock-Version"));
-    const isNew = version && version !== pageData.version && performance.now() > MINIMUM_AGE_MS / 2;
-    if (isNew && (await reachable())) location.reload();
-    else this.#checkLater(CHECK_INTERVAL_MS);
+  async #reload() {
+    if (await reachable()) location.reload();
+    else this.#timer = 0; // the next answer starts again
   }
 }
 
@@ -44,21 +48,10 @@ export class Updates {
  * @param {string} [address]
  */
 export async function reachable(address = location.href) {
-  return (await head(address, (response) => response.ok)) === true;
-}
-
-/**
- * Returns what `read` makes of the response, or null if there is none.
- *
- * @template T
- * @param {string} address
- * @param {(response: Response) => T} read
- */
-async function head(address, read) {
   try {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
-    return read(await fetch(address, { method: "HEAD", cache: "no-store", signal }));
+    return (await fetch(address, { method: "HEAD", cache: "no-store", signal })).ok;
   } catch {
-    return null;
+    return false;
   }
 }

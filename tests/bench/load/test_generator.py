@@ -50,15 +50,78 @@ def test_it_counts_frames_duplicates_steps_back_and_gaps() -> None:
         server.window_open.set()
         server.wait()
         window = load.end_window()
-        assert (window.clients, window.frames, window.worst_ticks) == (1, 8, 6)
-        assert (window.duplicates, window.steps_back, window.failures) == (1, 1, {})
-        assert 100 < window.largest_gap_ms < 1000
-        assert window.late_p50_ms is not None
-        assert window.late_p99_ms is not None
-        assert 0 <= window.late_p50_ms <= window.late_p99_ms
-        assert window.late_p99_ms >= 50  # the step back
+        one = window.classes["viewers"]
+        assert (one.clients, one.frames, one.worst_ticks, one.total_worst_ticks) == (1, 8, 6, 6)
+        assert (one.duplicates, one.steps_back, window.failures) == (1, 1, {})
+        assert 100 < one.largest_gap_ms < 1000
+        p50_ms, p99_ms = one.lateness.percentile_ms(50), one.lateness.percentile_ms(99)
+        assert p50_ms is not None
+        assert p99_ms is not None
+        assert 0 <= p50_ms <= p99_ms
+        assert p99_ms >= 50  # the step back
+        assert sum(one.lateness.values()) == sum(window.lags.values()) == 8
         assert 0 <= window.cpu_share < 1
         assert load.close() == 1
+
+
+def test_a_window_with_a_duration_counts_exactly_its_ticks() -> None:
+    """However long it lasts: ticks of a later time do not count, and the next window adds to the total."""
+
+    def script(client: socket.socket, window_open: threading.Event) -> None:
+        accept(client)
+        client.sendall(tick(newest_tick()))
+        window_open.wait(5)
+        first = newest_tick() + 20  # the window begins with the next tick
+        for number in range(20):
+            client.sendall(tick(first + 10 * number))
+
+    server = ScriptedServer(script)
+    with LoadGenerator(server.port) as load, server:
+        assert load.connect(1, "/").connected == 1
+        load.begin_window(0.1)
+        server.window_open.set()
+        server.wait()
+        window = load.end_window()
+        assert window.to_ms - window.from_ms == window.total_ms == 100
+        assert window.classes["viewers"].frames == 20
+        assert 8 <= window.classes["viewers"].worst_ticks <= 10
+        load.begin_window(0.1)
+        again = load.end_window()
+        assert again.total_ms == 200
+        assert again.classes["viewers"].total_worst_ticks == window.classes["viewers"].worst_ticks
+
+
+def test_viewers_are_reported_by_class() -> None:
+    """Each class has its own clients, here of two servers' worth of commands."""
+
+    def script(client: socket.socket, window_open: threading.Event) -> None:
+        accept(client)
+        client.sendall(tick(newest_tick()))
+        window_open.wait(5)
+        client.sendall(tick(newest_tick() + 50))
+
+    server = ScriptedServer(script)
+    with LoadGenerator(server.port) as load, server:
+        assert load.connect(1, "/", name="before").connected == 1
+        load.begin_window()
+        server.window_open.set()
+        server.wait()
+        assert load.connect(1, "/missing", name="arriving").connected == 0
+        window = load.end_window()
+    assert {name: one.clients for name, one in window.classes.items()} == {"before": 1, "arriving": 0}
+    assert window.classes["before"].frames == 1
+
+
+def test_a_lenient_client_ignores_other_texts() -> None:
+    """Centrifugo sends some."""
+
+    def script(client: socket.socket, _window_open: threading.Event) -> None:
+        accept(client)
+        client.sendall(b"\x81\x02{}" + tick(newest_tick()))
+
+    server = ScriptedServer(script)
+    with LoadGenerator(server.port) as load, server:
+        assert load.connect(1, "/", lenient=True).connected == 1
 
 
 @pytest.mark.parametrize(
@@ -84,7 +147,7 @@ def test_a_client_with_a_wrong_handshake_is_not_connected(answer: Callable[[byte
         assert result.connected == 0
         assert list(result.failures.values()) == [1]
         assert load.begin_window() == 0
-        assert load.end_window().worst_ticks == 0
+        assert load.end_window().clients == 0
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.load.generator import LoadGenerator
 from bench.subjects.catalogue import SUBJECTS
-from bench.subjects.floor import NOT_FOUND, accept_key, answer
+from bench.subjects.floor import NOT_FOUND, accept_key, answer, period_of
 from bench.subjects.subject import Environment
 from testbed.processes import Broker, Ticker
 
@@ -24,14 +24,23 @@ def test_only_a_handshake_gets_101() -> None:
 def test_its_clients_receive_the_ticks(broker: Broker, ticker: Ticker, directory: Path) -> None:
     """All of them, without a failure; requests for a page are answered with 404."""
     ticker.wait_for_output("publishing the time")
-    subject = next(subject for subject in SUBJECTS if subject.name == "floor")
-    deployment = subject.deploy(Environment(broker, directory, None))
+    deployment = SUBJECTS["floor"].deploy(Environment(broker, directory, None))
     (program,) = deployment.measured
     with program, LoadGenerator(deployment.port) as load:
-        result = load.connect(5, "/", parallel=2, now_calls=3)
+        result = load.connect(5, "/", name="all", parallel=2, now_calls=3)
         assert (result.connected, result.failures, result.non_200_answers) == (5, {}, 15)
+        assert load.connect(10, "/?rate=10", name="tenth").connected == 10
         load.begin_window()
-        time.sleep(0.5)
+        time.sleep(1)
         window = load.end_window()
-    assert (window.clients, window.failures, window.duplicates, window.steps_back) == (5, {}, 0, 0)
-    assert window.worst_ticks > 10
+    assert (window.clients, window.failures) == (15, {})
+    assert [(one.duplicates, one.steps_back) for one in window.classes.values()] == [(0, 0)] * 2
+    assert window.classes["all"].worst_ticks > 20
+    assert 2 < window.classes["tenth"].worst_ticks <= 11
+
+
+def test_a_client_gets_every_tick_unless_it_requests_fewer() -> None:
+    """The period is in ticks."""
+    assert period_of(b"GET / HTTP/1.1\r\n") == 1
+    assert period_of(b"GET /?rate=10 HTTP/1.1\r\n") == 10
+    assert period_of(b"GET /?phase=any&rate=50&x=1 HTTP/1.1\r\n") == 2

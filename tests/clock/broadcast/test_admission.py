@@ -72,9 +72,11 @@ def test_0_is_unlimited(maximum: int, per_address: int) -> None:
     assert limited.needs_addresses == bool(per_address)
 
 
-@pytest.mark.parametrize(("files", "maximum"), [(1024, 512), (1, 1), (resource.RLIM_INFINITY, 0)])
-def test_the_default_is_half_the_limit_on_open_files(monkeypatch: pytest.MonkeyPatch, files: int, maximum: int) -> None:
-    """If that is unlimited, so are the viewers."""
+@pytest.mark.parametrize(("files", "maximum"), [(20_000, 9_200), (1, 1), (resource.RLIM_INFINITY, 0)])
+def test_the_default_follows_from_the_limit_on_open_files(
+    monkeypatch: pytest.MonkeyPatch, files: int, maximum: int
+) -> None:
+    """A page has two connections for a while. If files are unlimited, so are the viewers."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
     assert admission.default_max_viewers() == maximum
     assert Admission(None, 0)._max_viewers == maximum

@@ -4,6 +4,7 @@ import asyncio
 import weakref
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_network
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -70,10 +71,34 @@ async def test_an_invalid_rate_is_refused_with_the_valid_ones(
     closing = await viewer.receive_output()
     assert closing["type"] == "websocket.close"
     assert closing["code"] == CLOSE_BROKEN_CONTRACT
-    assert closing["reason"] == "rate must be one of 100, 50, 25, 20, 10, 5, 2, 1"
+    assert closing["reason"] == "rate must be one of auto, 100, 50, 25, 20, 10, 5, 2, 1"
     await tick(layer, 1_000)
     assert await viewer.receive_nothing(0.01)
     await viewer.disconnect()
+
+
+async def test_the_worker_chooses_the_rate_of_a_client_that_leaves_it_open(
+    relay: Relay, layer: InMemoryChannelLayer
+) -> None:
+    """It changes on the open connection. A client with a rate of its own keeps that."""
+    auto, explicit = client("/ws/clock/?rate=auto"), client("/ws/clock/?rate=50")
+    received: dict[WebsocketCommunicator, list[str]] = {auto: [], explicit: []}
+    for viewer in received:
+        await viewer.connect()
+    await settle()
+    for at in range(0, 2_000, 10):
+        relay.fan_out.auto_rate = 100 if at < 1_000 else 10
+        await tick(layer, at)
+        for viewer, frames in received.items():
+            if not viewer.output_queue.empty():
+                frames.append(await viewer.receive_from())
+    times = [int(frame.removeprefix("frame ")) for frame in received[auto]]
+    assert times[:100] == list(range(0, 1_000, 10))
+    assert 9 <= len(times[100:]) <= 11
+    assert max(after - before for before, after in pairwise(times)) <= 100
+    assert received[explicit] == [f"frame {at}" for at in range(0, 2_000, 20)]
+    for viewer in received:
+        await viewer.disconnect()
 
 
 @pytest.mark.parametrize(
@@ -112,6 +137,29 @@ async def connect_and_get_close(viewer: WebsocketCommunicator) -> tuple[int, str
     assert (await viewer.connect())[0]
     message = await viewer.receive_output()
     return message["code"], message["reason"]
+
+
+# Predicted loads one after the other, and which clients are refused then.
+STAGES = {0.75: set(), 0.8: {"100", "20"}, 0.9: {"100", "20", "10", "auto"}}
+STAGES |= {0.85: {"100", "20", "10", "auto"}, 0.74: {"100", "20"}, 0.7: set()}
+
+
+async def test_a_worker_with_too_much_to_do_refuses_viewers(
+    relay: Relay, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First those that request more than 10 frames per second. It is full, and not ready, only when it refuses all."""
+    settings.CLOCK_MAX_VIEWERS = None
+    for load, refused in STAGES.items():
+        monkeypatch.setattr(current_worker.rate_control, "predict", lambda _rate, load=load: load)
+        for rate in ("100", "20", "10", "auto"):
+            viewer = client(f"/ws/clock/?rate={rate}")
+            if rate in refused:
+                assert await connect_and_get_close(viewer) == (CLOSE_FULL, "this worker is full")
+            else:
+                assert (await viewer.connect())[0]
+                assert await viewer.receive_nothing(0.01)
+            await viewer.disconnect()
+        assert current_worker.admission.is_full == ("auto" in refused)
 
 
 async def test_a_full_worker_refuses_viewers(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:

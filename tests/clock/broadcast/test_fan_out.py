@@ -7,8 +7,9 @@ from itertools import pairwise
 import pytest
 
 from clock.asgi import DISCARD
-from clock.broadcast.fan_out import BATCH_SIZE, SLICE_S, FanOut
-from clock.contract import RATES, Tick
+from clock.broadcast.cohort import BATCH_SIZE
+from clock.broadcast.fan_out import SLICE_S, FanOut
+from clock.contract import RATES, StreamRequest, Tick
 from tests.conftest import FakeViewer, settle
 
 # The start of a second.
@@ -24,7 +25,7 @@ def add_viewers(fan_out: FanOut, count: int, rate: int = 100) -> list[FakeViewer
     """Return so many new viewers."""
     viewers = [FakeViewer() for _ in range(count)]
     for viewer in viewers:
-        fan_out.join(viewer, rate)
+        fan_out.join(viewer, StreamRequest(rate))
     return viewers
 
 
@@ -161,7 +162,7 @@ def test_leaving_twice_or_without_joining_does_nothing() -> None:
     """A consumer always leaves at the end of a connection."""
     fan_out, viewer = FanOut(), FakeViewer()
     fan_out.leave(viewer)
-    fan_out.join(viewer, 10)
+    fan_out.join(viewer)
     fan_out.leave(viewer)
     fan_out.leave(viewer)
     assert not len(fan_out)

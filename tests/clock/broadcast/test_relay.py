@@ -38,7 +38,7 @@ async def test_each_tick_goes_to_every_viewer(relay: Relay, layer: InMemoryChann
     """One message from the layer becomes one frame per viewer, with the text of the ticker."""
     viewers = [FakeViewer(), FakeViewer()]
     for viewer in viewers:
-        relay.fan_out.join(viewer, 100)
+        relay.fan_out.join(viewer)
     await start(relay)
     for number in range(3):
         await send(layer, tick(number))
@@ -50,7 +50,7 @@ async def test_the_group_has_one_member_for_all_viewers(relay: Relay, layer: InM
     """Viewers join the fan-out, and only the relay joins the group."""
     await start(relay)
     for _ in range(100):
-        relay.fan_out.join(FakeViewer(), 100)
+        relay.fan_out.join(FakeViewer())
         relay.start()
     await settle()
     assert len(layer.groups[GROUP]) == 1
@@ -60,7 +60,7 @@ async def test_the_group_has_one_member_for_all_viewers(relay: Relay, layer: InM
 async def test_latest_wins(relay: Relay) -> None:
     """Of ticks that arrive together, because the worker was busy, only the newest is written."""
     viewer = FakeViewer()
-    relay.fan_out.join(viewer, 100)
+    relay.fan_out.join(viewer)
     relay._on_messages([tick(number).message() for number in range(20)])
     relay._on_messages([tick(number).message() for number in range(10)])
     relay._on_messages([tick(20).message(), {}, tick(7).message()])
@@ -70,7 +70,7 @@ async def test_latest_wins(relay: Relay) -> None:
 async def test_invalid_messages_are_dropped(relay: Relay, layer: InMemoryChannelLayer) -> None:
     """Every client of Redis can publish to the group. The valid ticks still arrive."""
     viewer = FakeViewer()
-    relay.fan_out.join(viewer, 100)
+    relay.fan_out.join(viewer)
     await start(relay)
     for message in (
         {},
@@ -103,7 +103,7 @@ async def test_a_silent_subscription_is_replaced(layer: InMemoryChannelLayer, ca
     caplog.set_level("INFO", "clock")
     relay = Relay(lambda: layer, silence_timeout_s=0.02)
     viewer = FakeViewer()
-    relay.fan_out.join(viewer, 100)
+    relay.fan_out.join(viewer)
     await start(relay)
     await send(layer, tick(0))
     await settle()

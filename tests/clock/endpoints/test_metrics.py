@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from clock.asgi import ServerStatus
 from clock.broadcast.relay import Relay
-from clock.contract import Tick
+from clock.contract import AUTO, StreamRequest, Tick
 from clock.endpoints.metrics import metrics
 from testbed.processes import Broker, Ticker, Worker, wait_until
 from testbed.viewers import connect, watch
@@ -76,17 +76,23 @@ async def test_metrics_of_the_viewers(relay: Relay) -> None:
 
     writers = [None, refuse, fail, lambda _frame: 1]
     for write in writers:
-        relay.fan_out.join(viewer := FakeViewer(), 100)
+        relay.fan_out.join(viewer := FakeViewer())
         if write is not None:
             viewer.use_writer(write)
-    relay.fan_out.join(FakeViewer(), 1)
+    relay.fan_out.join(FakeViewer(), StreamRequest(1))
+    relay.fan_out.join(FakeViewer(), StreamRequest(AUTO, any_phase=True))
+    relay.fan_out.auto_rate = 20
     for at in (1000, 1010):
         relay.fan_out.send(Tick(at, "x"))
         await settle()  # on a busy machine a round takes more than one slice
+    relay.fan_out.counts.conflated = 3
     samples = read()
-    assert [samples["clock_members", rate] for rate in ("100", "50", "1")] == [4, 0, 1]
+    assert [samples["clock_members", rate] for rate in ("auto", "100", "50", "1")] == [1, 4, 0, 1]
+    assert samples["clock_auto_rate",] == 20
+    assert 0 < samples["clock_load",] < 0.1
     assert samples["clock_rounds_total",] == 2
-    assert samples["clock_frames_due_total",] == 9
+    assert samples["clock_rounds_conflated_total",] == 3
+    assert samples["clock_frames_due_total",] == 10
     assert samples["clock_frames_refused_total",] == 2
     assert samples["clock_frames_cut_total",] == 2
     assert samples["clock_frames_failed_total",] == 2

@@ -13,7 +13,7 @@ import pytest
 from channels.testing import HttpCommunicator
 
 from clock.broadcast.relay import Relay
-from clock.endpoints.endpoint import Response, endpoint
+from clock.endpoints.endpoint import Content, endpoint
 from clock.endpoints.routers import HttpRouter
 from testbed.processes import Broker, PlainWorker, Program, Worker, wait_until
 from tournament.asgi import application
@@ -193,10 +193,10 @@ async def test_an_error_in_an_endpoint_is_logged_once(relay: Relay, caplog: pyte
     fails = True
 
     @endpoint()
-    def divide(_scope: Any) -> Response:
+    def divide(_scope: Any) -> Content:
         if fails:
             raise OverflowError("date value out of range")
-        return Response(http.HTTPStatus.OK, b"{}")
+        return Content(http.HTTPStatus.OK, b"{}")
 
     async def code() -> int:
         router = HttpRouter({"/divide": divide}, otherwise=application)

@@ -54,7 +54,7 @@ async def test_a_tick_goes_from_layer_to_layer(make_layer: Callable[[str], Any])
     """The relay of one process writes what another process sends to the group to its viewers."""
     relay, viewer = Relay(lambda: receiving), FakeViewer()
     sending, receiving = make_layer("clock"), make_layer("clock")
-    relay.fan_out.join(viewer, 100)
+    relay.fan_out.join(viewer)
     relay.start()
     async with asyncio.timeout(10):
         at = 1_000

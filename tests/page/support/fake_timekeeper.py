@@ -16,7 +16,8 @@ KATHMANDU_OFFSET_MS = 20_700_000
 
 TIMEKEEPER = """
 export class Timekeeper {
-  constructor(options) { window.timekeeperOptions = options; }
+  gap = 10;
+  constructor(options) { Object.assign(window, { timekeeper: this, timekeeperOptions: options }); }
   start() {}
   read(now) {
     const { still, time, ...rest } = window.reading;
@@ -99,6 +100,12 @@ def set_reading(page: Page, now: Reading) -> None:
     """Have the timekeeper return this reading from now on."""
     page.evaluate("(reading) => { window.reading = reading; }", now)
     settle(page)
+
+
+def open_settings(page: Page) -> None:
+    """Open the settings. The first time, the page loads their module."""
+    page.keyboard.press("s")
+    page.wait_for_selector("#panel[open]")
 
 
 def settle(page: Page) -> None:

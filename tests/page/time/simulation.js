@@ -3,6 +3,7 @@
  * in a browser; it returns measurements and judges nothing. All times are milliseconds.
  */
 
+/** @typedef {typeof import("../../../clock/static/clock/time/drift.js")} DriftModule */
 /** @typedef {typeof import("../../../clock/static/clock/time/estimate.js")} EstimateModule */
 /** @typedef {typeof import("../../../clock/static/clock/time/slewed_clock.js")} SlewedClockModule */
 
@@ -120,7 +121,7 @@ function eventsOf(network, next, duration, probeTimes, truth) {
  *   allowance), except in the first seconds and after a step.
  * - back: how often the shown time ran backwards, other than by a step. steps: how often it was not slewed.
  *
- * @param {EstimateModule & SlewedClockModule} modules
+ * @param {DriftModule & EstimateModule & SlewedClockModule} modules
  * @param {Network} network
  * @param {number} seed
  */

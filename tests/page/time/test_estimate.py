@@ -27,7 +27,9 @@ SEEDS = 12
 
 RUN = """async ([name, seeds, change]) => {
   const { NETWORKS, run } = await import("/simulation.js");
-  const modules = { ...(await import("/estimate.js")), ...(await import("/slewed_clock.js")) };
+  const modules = {
+    ...(await import("/drift.js")), ...(await import("/estimate.js")), ...(await import("/slewed_clock.js")),
+  };
   return Array.from({ length: seeds }, (_, seed) => run(modules, { ...NETWORKS[name], ...change }, seed + 1));
 }"""
 

@@ -1,6 +1,7 @@
 """The page's timekeeper with a fake clock and a fake server: its readings, its probes and its connections.
 
-The server's clock runs with the page's, so the true time is known. The network has no delay.
+The server's clock runs with the page's, unless a test gives it a drift, so the true time is known. The network has no
+delay.
 """
 
 from itertools import pairwise
@@ -12,32 +13,40 @@ from playwright.sync_api import Page
 from tests.page.conftest import serve_module
 from tests.page.support.fake_timekeeper import Reading
 
-# A test sets `server`: the offset of its clock, its bound, whether it is synchronised, answers probes and sends frames,
-# the delay of its frames, and the close codes of connections. `seen` is what the page did.
-SERVER: Final = """async () => {
-  window.server = { offset: 0, bound: 1, synchronised: true, answers: true, sends: true, delay: 0, closeCode: null };
+# A test sets `server`: the offset of its clock, its drift, its bound, whether it is synchronised, answers probes and
+# sends frames, the delay of its frames, its rate for `auto`, the close codes of connections, and the page's version.
+# `seen` is what the page did.
+SERVER: Final = """async (rate) => {
+  window.server = {
+    offset: 0, drift: 0, since: 0, bound: 1, synchronised: true, answers: true, sends: true, delay: 0, autoRate: 100,
+    closeCode: null, version: "1",
+  };
   window.seen = { connections: [], probes: [], sockets: [], states: [], backwards: 0 };
-  window.serverNow = () => 1795351680000 + performance.now() + server.offset;
+  window.serverNow = () =>
+    1795351680000 + performance.now() + server.offset + server.drift * (performance.now() - server.since);
   window.fetch = async () => {
     seen.probes.push(performance.now());
     if (!server.answers) throw new TypeError("Failed to fetch");
-    const { bound, synchronised } = server;
-    return { ok: true, json: async () => ({ at: serverNow(), age: 5, bound, synchronised }) };
+    const { bound, synchronised, version } = server;
+    const headers = new Headers({ "Clock-Version": version });
+    return { ok: true, headers, json: async () => ({ at: serverNow(), age: 5, bound, synchronised }) };
   };
   window.WebSocket = class {
     constructor(url) {
-      this.rate = Number(new URL(url).searchParams.get("rate") ?? 100);
-      this.isOpen = true;
+      const asked = new URL(url).searchParams.get("rate") ?? "100";
+      this.rate = asked === "auto" ? asked : Number(asked);
+      const code = server.closeCode?.(asked);
+      this.isOpen = !code;
       seen.connections.push(performance.now());
       seen.sockets.push(this);
-      const code = server.closeCode?.(seen.connections.length);
       if (code) setTimeout(() => this.end(code), 20);
       else setTimeout(() => this.onopen?.());
-      setInterval(() => this.send(), 1000 / this.rate);
+      setInterval(() => this.send(), asked === "auto" ? 10 : 1000 / this.rate);
     }
     send() {
       if (!this.isOpen || !server.sends) return;
       const at = Math.floor((serverNow() - server.delay) / 10) * 10;
+      if (this.rate === "auto" && at % (1000 / server.autoRate)) return;
       const message = new Date(at).toISOString().slice(0, 22).replace("T", " ");
       this.onmessage?.({ data: JSON.stringify({ message, at }), timeStamp: performance.now() });
     }
@@ -50,7 +59,7 @@ SERVER: Final = """async () => {
     }
   };
   const { Timekeeper } = await import("/timekeeper.js");
-  const timekeeper = new Timekeeper({ rate: 100, defaultRate: 100 });
+  const timekeeper = new Timekeeper({ rate, onVersion: (version) => { seen.version = version; } });
   window.begin = () => {
     window.begin = null;
     timekeeper.start();
@@ -73,7 +82,13 @@ class Seen(Reading):
 
 
 @pytest.fixture
-def page(separate_page: Page) -> Page:
+def rate() -> int | str:
+    """The rate that the page requests. A test can replace it."""
+    return 100
+
+
+@pytest.fixture
+def page(separate_page: Page, rate: int | str) -> Page:
     """An empty page with a timekeeper. Its clock stands still until the test advances it."""
     page = separate_page
     page.route("http://modules.test/**", serve_module)
@@ -81,7 +96,7 @@ def page(separate_page: Page) -> Page:
     page.evaluate("() => import('/probes.js')")  # it measures the real clock's precision
     page.clock.install(time=0)
     page.clock.pause_at(1_000)
-    page.evaluate(SERVER)
+    page.evaluate(SERVER, rate)
     return page
 
 
@@ -111,9 +126,9 @@ def backwards(page: Page) -> int:
     return seen
 
 
-def sockets(page: Page) -> list[tuple[int, bool]]:
+def sockets(page: Page) -> list[tuple[int | str, bool]]:
     """Return the rate of each connection, and whether it is open."""
-    seen: list[list[int]] = page.evaluate("() => seen.sockets.map(({ rate, isOpen }) => [rate, isOpen])")
+    seen: list[list[int | str]] = page.evaluate("() => seen.sockets.map(({ rate, isOpen }) => [rate, isOpen])")
     return [(rate, bool(is_open)) for rate, is_open in seen]
 
 
@@ -141,7 +156,7 @@ def test_the_bound_is_unknown_until_the_server_knows_it(page: Page) -> None:
 def test_it_probes_at_once_when_the_bound_becomes_unknown(page: Page) -> None:
     """As when a ticker just started, although the page rarely sends probes by then."""
     run(page, 60_000)
-    assert run(page, 15_000, "server.bound = null")["bound"] is None
+    assert run(page, 85_000, "server.bound = null")["bound"] is None
     run(page, 60_000, "server.bound = 1")
     page.evaluate("server.bound = null")
     while run(page, 50)["bound"] is not None:
@@ -229,14 +244,76 @@ def test_frames_that_were_always_old_do_not_make_it_live(page: Page) -> None:
 
 
 def test_probes_become_rare(page: Page) -> None:
-    """After a burst, they become less and less frequent, until there is one every 7 to 14 s."""
-    run(page, 120_000)
+    """After a burst, they become less and less frequent; and once the drift is known, there is one every 40 to 80 s.
+
+    The bound grows by no more than it does within 10 s without a known drift.
+    """
+    before = run(page, 30_000)["bound"]
     sent = times(page, "probes")
     pauses = [after - before for before, after in pairwise(sent)]
     assert sent[4] - sent[0] < 350
     assert all(pause < 45 * 1.4**number for number, pause in enumerate(pauses))
-    assert all(6_600 < pause < 13_400 for pause in pauses[18:])
-    assert 20 < len(sent) < 30
+    widest = max(run(page, 5_000)["bound"] or 500 for _ in range(150))
+    assert before is not None
+    assert widest < before + 2
+    rare = [after - before for before, after in pairwise(times(page, "probes")) if after > sent[0] + 400_000]
+    assert all(39_900 < pause < 80_100 for pause in rare)
+    assert len(rare) > 4
+
+
+# Gives the server's clock another drift, without a step.
+SET_DRIFT: Final = """server.offset += server.drift * (performance.now() - server.since);
+server.since = performance.now();"""
+
+
+@pytest.mark.parametrize("rate", ["auto"])
+@pytest.mark.parametrize("drift", [500e-6, -500e-6])
+def test_a_clock_that_changes_its_rate_is_noticed(page: Page, drift: float) -> None:
+    """Within 15 s, although the page sends a probe a minute by then: frames no longer arrive as the drift predicts.
+
+    500 ppm is the fastest slew of an NTP client. The page cannot know of it until it has moved the clock by the bound.
+    """
+    run(page, 300_000, f"{SET_DRIFT} server.drift = 50e-6; server.autoRate = 10")
+    before = len(times(page, "probes"))
+    run(page, 15_000, f"{SET_DRIFT} server.drift = {drift}")
+    assert len(times(page, "probes")) > before
+    for _ in range(60):
+        reading = run(page, 1_000)
+        assert reading["state"] == "live"
+        assert abs(reading["error"]) < 6
+    assert len(times(page, "probes")) > before + 5
+    assert backwards(page) == 0
+
+
+@pytest.mark.parametrize("rate", ["auto"])
+def test_a_change_of_the_rate_by_the_server_changes_nothing_else(page: Page) -> None:
+    """The page requested `auto`. The state, the error and the bound are those of one frame per tick."""
+    run(page, 20_000)
+    for frames in (10, 100, 25, 10, 50):
+        for _ in range(10):
+            assert within_bound(run(page, 500, f"server.autoRate = {frames}"), 5)
+            assert states(page) == ["live"]
+    assert len(times(page, "connections")) == 1
+
+
+@pytest.mark.parametrize("rate", ["auto"])
+@pytest.mark.parametrize("frames", [100, 10])
+def test_at_any_rate_of_the_server_missing_frames_show_as_soon(page: Page, frames: int) -> None:
+    """Late after a quarter of a second, and in holdover after a second. `since` is right to a tenth."""
+    before = run(page, 5_000, f"server.autoRate = {frames}")
+    assert run(page, 200, "server.sends = false")["state"] == "live"
+    assert run(page, 150)["state"] == "late"
+    reading = run(page, 800)
+    assert reading["state"] == "holdover"
+    assert reading["since"] == pytest.approx(before["time"], abs=110)
+
+
+def test_it_tells_the_version_of_each_answer(page: Page) -> None:
+    """So the page needs no request to learn of an update."""
+    run(page, 1_000)
+    assert page.evaluate("seen.version") == "1"
+    run(page, 90_000, "server.version = '2'")
+    assert page.evaluate("seen.version") == "2"
 
 
 def test_while_the_server_is_unavailable_it_sends_probes(page: Page) -> None:
@@ -261,11 +338,14 @@ def test_it_reconnects_at_once_to_a_worker_that_goes_away(page: Page) -> None:
 
 
 def test_it_reconnects_later_to_a_full_worker(page: Page) -> None:
-    """Close code 4013."""
-    run(page, 40_000, "server.closeCode = () => 4013")
+    """Close code 4013. It shows the time by its probes meanwhile, which become as rare as those of others."""
+    reading = run(page, 300_000, "server.closeCode = () => 4013")
+    assert reading["state"] == "holdover"
+    assert within_bound(reading, 5)
     connections = times(page, "connections")
     assert all(after - before >= 5_000 for before, after in pairwise(connections))
-    assert len(connections) >= 3
+    assert 6 < len(connections) < 15
+    assert len(times(page, "probes")) < 18 + 2 * 20
 
 
 def test_it_never_reconnects_after_a_broken_contract(page: Page) -> None:
@@ -302,6 +382,22 @@ def test_a_hidden_page_asks_for_one_frame_a_second(page: Page) -> None:
     assert reading["state"] == "live"
     assert within_bound(reading, 2)
     assert sockets(page) == [(100, False), (1, False), (100, True)]
+
+
+@pytest.mark.parametrize("rate", ["auto"])
+def test_a_page_that_is_refused_when_it_is_shown_stays_live(page: Page) -> None:
+    """The worker became full while it was hidden: it keeps its connection at one frame a second, and retries."""
+    run(page, 12_500, HIDE % "true")
+    assert sockets(page) == [("auto", False), (1, True)]
+    run(page, 2_000, f"server.closeCode = (asked) => asked === 'auto' && 4013; {HIDE % 'false'}")
+    for _ in range(60):
+        reading = run(page, 1_000)
+        assert reading["state"] == "live"
+        assert within_bound(reading, 5)
+    assert sockets(page)[1] == (1, True)
+    assert 4 <= len(sockets(page)) <= 6
+    assert run(page, 60_000, "server.closeCode = null")["state"] == "live"
+    assert [asked for asked, is_open in sockets(page) if is_open] == ["auto"]
 
 
 def test_a_page_from_the_back_forward_cache_reconnects(page: Page) -> None:

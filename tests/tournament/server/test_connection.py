@@ -261,6 +261,42 @@ def test_a_client_that_owes_a_pong_is_paused_until_it_arrives(line: Line) -> Non
     assert line.connection.write(FRAME)
 
 
+def test_a_pong_is_read_however_it_arrives(line: Line) -> None:
+    """Alone, behind another frame, in two parts, or with a mask."""
+    line.open()
+    masked = b"\x8a\x84mask" + bytes(byte ^ mask for byte, mask in zip(PING, b"mask", strict=True))
+    ping = b"\x89\x80mask"
+    together, apart = (
+        [[masked], [pong(PING)], [ping + masked]],
+        [[masked[:5], masked[5:]], [ping[:3], ping[3:] + masked]],
+    )
+    for parts in (*together, *apart):
+        line.connection.ping(PING)
+        line.connection.pause_if_silent()
+        assert not line.connection.write(FRAME)
+        for part in parts:
+            line.socket.dataReceived(part)
+        line.flush()
+        assert line.connection.write(FRAME), parts
+    line.connection.ping(PING)
+    line.connection.pause_if_silent()
+    line.socket.dataReceived(b"\x8a\x84mask" + PING)  # another payload
+    assert not line.connection.write(FRAME)
+
+
+def test_what_looks_like_a_pong_is_none_in_the_middle_of_a_frame(line: Line) -> None:
+    """It is the payload of a ping of ten bytes, and is returned as such."""
+    line.open()
+    line.connection.ping(PING)
+    line.read()
+    line.socket.dataReceived(b"\x89\x8a\0\0\0\0")
+    line.socket.dataReceived(pong(PING))
+    line.flush()
+    assert line.read() == b"\x8a\x0a" + pong(PING)
+    line.connection.pause_if_silent()
+    assert not line.connection.write(FRAME)
+
+
 def test_a_client_that_never_answers_is_disconnected(line: Line) -> None:
     """It gets no close frame, which it would not read."""
     line.open()
@@ -383,6 +419,15 @@ def test_a_flood_of_pings_ends_the_connection() -> None:
 
 def test_pongs_count_as_control_frames() -> None:
     """The answers to the heartbeat's pings are far below the limit."""
+    for payload in (b"", PING):
+        line = Line(max_control_frames=5)
+        line.open()
+        for _ in range(6):
+            line.socket.dataReceived(pong(payload))
+        line.flush()
+        assert line.read() == TOO_MANY
+        line.socket.dataReceived(pong(payload))  # not read any more
+        line.close()
     line = Line(max_control_frames=5)
     line.open()
     line.socket.dataReceived(pong(b"") * 6)

@@ -5,9 +5,10 @@ import signal
 import socket
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, cast
 from unittest.mock import AsyncMock, Mock
 
 import pytest
@@ -17,8 +18,9 @@ from websockets.sync.client import connect
 from clock.contract import CLOSE_GOING_AWAY
 from testbed.processes import Broker, Ticker, Worker, accepts_connections, wait_until
 from testbed.viewers import connect as connect_viewer
+from tournament.processes.link import open_link
 from tournament.server.drain import CHECK_INTERVAL_S, HURRIED_SPREAD_S, STRAGGLER_TIMEOUT_S, Drain
-from tournament.server.server import Server
+from tournament.server.server import SETTLING_S, Server
 from tournament.up.broker import free_port
 
 # --- In virtual time ---
@@ -141,6 +143,15 @@ async def test_a_hurried_drain(at: float, listens_until: float, ends_by: float) 
     assert worker.time == pytest.approx(ends_by, abs=3 * CHECK_INTERVAL_S)
     last = sorted(viewer.sent_away[0] for viewer in viewers)[-10:]
     assert last[-1] - last[0] > 0.02, "still not all at once"
+
+
+async def test_another_notice() -> None:
+    """A worker that is replaced has one of its own."""
+    worker = FakeWorker()
+    drain = worker.drain(60, 5)
+    drain.set_notice(1)
+    await drain.run()
+    assert worker.stopped_listening == [pytest.approx(1)]
 
 
 async def test_a_hurry_never_prolongs_a_drain() -> None:
@@ -274,6 +285,49 @@ async def test_which_signals_hurry(numbers: list[signal.Signals], *, is_hurried:
         server._stop_on(number)
     assert drain.hurry.called is is_hurried
     assert server.status.draining
+
+
+@pytest.fixture
+def linked_server() -> Iterator[Server]:
+    """A server with a supervisor. Its drain is a mock."""
+    near_end, far_end = open_link()
+    options = {"ping_interval": 6, "ping_timeout": 6, "websocket_max_message_size": 0}
+    server = Server(lambda *_: None, ["tcp:0"], link=far_end, **options)  # type: ignore[arg-type]
+    server._drain = Mock(run=AsyncMock())
+    server.supervisor.start = Mock()  # type: ignore[method-assign]
+    with near_end, far_end:
+        yield server
+
+
+def test_a_supervisor_that_stops_may_send_a_signal_as_well(linked_server: Server) -> None:
+    """The first signal after its request hurries nothing: whoever stops all processes sent it. The next one does."""
+    server, drain = linked_server, cast("Mock", linked_server._drain)
+    server.drain_for_supervisor("a test says so", expects_connections=True)
+    assert server.status.draining
+    server._stop_on(signal.SIGTERM)
+    assert not drain.hurry.called
+    assert not drain.set_notice.called, "a load balancer may be in front of the supervisor"
+    server._stop_on(signal.SIGTERM)
+    assert drain.hurry.called
+
+
+def test_a_supervisor_that_sends_no_more_needs_no_notice(linked_server: Server) -> None:
+    """A worker that is replaced waits only for the requests on connections that it has just got."""
+    server, drain = linked_server, cast("Mock", linked_server._drain)
+    server.drain_for_supervisor("a test says so", expects_connections=False)
+    drain.set_notice.assert_called_once_with(SETTLING_S)
+    server._stop_on(signal.SIGTERM)
+    assert drain.hurry.called, "this one is meant"
+
+
+def test_a_linked_worker_is_idle_when_nothing_more_will_come(linked_server: Server) -> None:
+    """Connections that are under way count, and those on which nothing was requested yet."""
+    server = linked_server
+    server._daphne.is_idle = lambda: True  # type: ignore[method-assign]
+    assert server._receiver is not None
+    assert not server.is_idle()
+    server._receiver.is_closed = True
+    assert server.is_idle()
 
 
 def test_a_drain_does_not_wait_for_clients(broker: Broker, ticker: Ticker, directory: Path) -> None:

@@ -54,12 +54,12 @@ def test_each_client_is_pinged_once_an_interval() -> None:
 
 
 def test_the_pings_of_a_crowd_are_spread() -> None:
-    """Of 600 clients that join at once, 10 are pinged in each of the 60 slots of an interval."""
+    """Of 3,000 clients that join at once, 10 are pinged in each of the 300 slots of an interval."""
     heartbeat = Heartbeat(6, 6)
-    clients = [Client() for _ in range(600)]
+    clients = [Client() for _ in range(3_000)]
     for client in clients:
         heartbeat.join(client)
-    for _ in range(60):
+    for _ in range(300):
         before = sum(len(client.payloads) for client in clients)
         heartbeat.advance()
         assert sum(len(client.payloads) for client in clients) - before == 10
@@ -105,7 +105,7 @@ def test_a_late_answer_counts() -> None:
     assert not client.ended
 
 
-@pytest.mark.parametrize(("interval", "timeout", "ends_after"), [(6, 2, 2.0), (6, 60, 6.0), (1, 1, 1.0), (0, 0, 0.1)])
+@pytest.mark.parametrize(("interval", "timeout", "ends_after"), [(6, 2, 2.0), (6, 60, 6), (1, 1, 1), (0, 0, SLOT_S)])
 def test_interval_and_timeout_are_options(interval: float, timeout: float, ends_after: float) -> None:
     """A timeout above the interval is reduced to it, and neither is less than a slot."""
     heartbeat = Heartbeat(interval, timeout)

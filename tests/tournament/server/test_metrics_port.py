@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import Mock, call
 
 import pytest
 from twisted.internet.testing import StringTransport
@@ -181,3 +182,27 @@ def test_an_error_affects_one_request(relay: Relay, monkeypatch: pytest.MonkeyPa
         patched.setattr(metrics_port, "metrics", fail)
         assert answer().startswith(b"HTTP/1.1 500 ")
     assert answer().startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_worker_with_a_supervisor_waits_for_its_port(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The worker that it replaces keeps the port until it ends. That is logged once."""
+    caplog.set_level("INFO", logger="tournament")
+    monkeypatch.setattr(metrics_port, "RETRY_PAUSE_S", 0)
+    listen = Mock(side_effect=[OSError("in use"), OSError("in use"), None])
+    port = MetricsPort(9100, ["tcp:port=8001:interface=127.0.0.1"], ServerStatus())
+    monkeypatch.setattr(port.http_port, "listen", listen)
+    await port.listen_when_free()
+    assert listen.call_args_list == [call(9100, "127.0.0.1")] * 3
+    assert [record.message for record in caplog.records] == [
+        "the metrics port is not free yet: in use",
+        "metrics are on port 9100, /metrics",
+    ]
+
+
+async def test_without_a_port_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker with a supervisor needs no metrics."""
+    port = MetricsPort(0, [], ServerStatus())
+    monkeypatch.setattr(port.http_port, "listen", Mock(side_effect=AssertionError))
+    await port.listen_when_free()

@@ -25,8 +25,9 @@ from testbed.accounting import open_files
 from testbed.processes import ROOT, Broker, PlainWorker, Ticker, Worker, accepts_connections, wait_until
 from testbed.viewers import Viewer, watch
 from testbed.viewers import connect as connect_viewer
+from tournament.processes.listening import BACKLOG
 from tournament.server import command_line
-from tournament.server.server import BACKLOG, with_backlog
+from tournament.server.server import with_backlog
 from tournament.up.broker import free_port
 
 HANDSHAKE = (
@@ -121,7 +122,7 @@ def test_the_reason_of_a_close_reaches_the_client(worker: Worker, rate: str) -> 
         close = closing(client).rcvd
     assert close is not None
     assert close.code == CLOSE_BROKEN_CONTRACT
-    assert close.reason == "rate must be one of 100, 50, 25, 20, 10, 5, 2, 1"
+    assert close.reason == "rate must be one of auto, 100, 50, 25, 20, 10, 5, 2, 1"
 
 
 @pytest.mark.usefixtures("bystander")

@@ -6,6 +6,7 @@ The classes here override methods and read attributes that these libraries do no
 - `daphne_server.ServerEvents`: the worker, as the server calls it;
 - `connection_events.ConnectionEvents`: the policy of a WebSocket, as `websocket.WebSocket` calls it, and the section
   "For the policy" of that class, which the policy calls;
+- `daphne_server.DaphneServer.adopt` and `adopted_connection.AdoptedConnection`: connections that a supervisor accepted;
 - `http_channel.HttpRules`: which HTTP requests are accepted, and how long a client may take;
 - `http_port.Answer`: how a small HTTP port beside the main one is answered.
 

@@ -1,5 +1,6 @@
 """Daphne's command line, for another server and with other defaults."""
 
+from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -14,12 +15,16 @@ class Runnable(Protocol):
 
 
 class CommandLineDefaults(NamedTuple):
-    """What differs from Daphne's own command line. `options` are the defaults of its options, by name."""
+    """What differs from Daphne's own command line.
+
+    `options` are the defaults of its options, by name. `add_options` adds options that are read elsewhere.
+    """
 
     description: str
     epilog: str
     version: str
     options: Mapping[str, Any]
+    add_options: Callable[[ArgumentParser], None]
 
 
 class _Running:
@@ -46,6 +51,7 @@ def run_command_line(
             self.parser.description = defaults.description
             self.parser.epilog = defaults.epilog
             self.parser.add_argument("--version", action="version", version=defaults.version)
+            defaults.add_options(self.parser)
             self.parser.set_defaults(**defaults.options)
 
         def run(self, args: Any) -> None:

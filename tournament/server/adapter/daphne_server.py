@@ -6,6 +6,7 @@ once a second or two. Here the times in there are those of the monotonic clock.
 
 import asyncio
 import logging
+import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -16,12 +17,14 @@ from daphne.http_protocol import WebRequest
 from daphne.server import Server
 from twisted.internet import defer
 
+from clock.asgi import REPEATED_REQUEST, Answer
 from clock.process.supervisor import Supervisor
+from tournament.server.adapter.adopted_connection import AdoptedConnection
 from tournament.server.adapter.connection_events import ConnectionEvents
-from tournament.server.adapter.http_channel import HttpRules, channel_maker
+from tournament.server.adapter.http_channel import HttpChannel, HttpRules, channel_maker, to_bytes
 from tournament.server.adapter.inbox import Inbox
+from tournament.server.adapter.library_logs import log_twisted_errors, omit_autobahn_colours
 from tournament.server.adapter.reactor import current_reactor
-from tournament.server.adapter.twisted_log import log_twisted_errors
 from tournament.server.adapter.websocket import WebSocket
 
 # Seconds between two checks of the applications, and of the time limits.
@@ -51,7 +54,10 @@ class ServerEvents(Protocol):
 
 
 class DaphneServer(Server):
-    """Daphne's server. Its tasks run under `supervisor`; `options` are Daphne's own."""
+    """Daphne's server. Its tasks run under `supervisor`; `options` are Daphne's own.
+
+    Without endpoints all of its connections come from `adopt`.
+    """
 
     def __init__(
         self,
@@ -63,7 +69,8 @@ class DaphneServer(Server):
         supervisor: Supervisor,
         **options: Any,
     ) -> None:
-        super().__init__(application, endpoints, **options)
+        super().__init__(application, endpoints or ["none: Daphne insists on one"], **options)
+        self.endpoints = endpoints
         self._events = events
         self._http_rules = http_rules
         self._supervisor = supervisor
@@ -90,6 +97,10 @@ class DaphneServer(Server):
         for port in self._ports:
             port.stopListening()
 
+    def adopt(self, connection: socket.socket) -> AdoptedConnection:
+        """Serve a connection that another process has accepted. The socket belongs to the server from now on."""
+        return AdoptedConnection(connection, self.http_factory)
+
     def websockets(self) -> list[WebSocket]:
         """Return the WebSockets that are open."""
         return [
@@ -103,7 +114,10 @@ class DaphneServer(Server):
     def _started(self) -> None:
         self.http_factory.protocol = channel_maker(self._http_rules)
         self.ws_factory.protocol = WebSocket.with_options_of(self.ws_factory, self._events.connected)
+        if not self.endpoints:
+            self.http_factory.doStart()  # otherwise a port does it
         log_twisted_errors()
+        omit_autobahn_colours()
         self._events.started()
 
     def _stopping(self) -> Any:
@@ -122,6 +136,8 @@ class DaphneServer(Server):
         if protocol not in self.connections:
             return None
         self._events.prepare(scope, protocol if isinstance(protocol, WebSocket) else None)
+        if isinstance(protocol, WebRequest) and isinstance(protocol.channel, HttpChannel):
+            scope["extensions"][REPEATED_REQUEST] = {"answer_with": partial(_answer_repetitions, protocol.channel)}
         scope["asgi"] = {"version": "3.0"}
         inbox = Inbox()
         application = self.application(scope, inbox.get, partial(self.handle_reply, protocol))
@@ -221,6 +237,11 @@ class DaphneServer(Server):
             logger.error("exception inside the application: %s", error, exc_info=error)
             if "disconnected" not in self.connections[protocol]:
                 protocol.handle_exception(error)
+
+
+def _answer_repetitions(channel: HttpChannel, answer: Answer) -> None:
+    """Answer the repetitions of a channel's request with what the application returns for each of them."""
+    channel.answer_repetitions(lambda: to_bytes(answer()))
 
 
 async def _repeat(check: Callable[[], None], interval_s: float) -> None:

@@ -20,12 +20,10 @@ def open_direct_socket(transport: Any, websocket: Any) -> Callable[[bytes], int]
     """
     if not isinstance(transport, tcp.Server) or transport.TLS:
         return None
-    # Until now the producer was the HTTP channel, which its request refers to, and which refers to its request. Apart,
-    # both are freed at once; otherwise those of a crowd wait for the garbage collector.
-    channel: Any = transport.producer
+    channel: Any = transport.producer  # the HTTP channel, until now
     if channel is not None:
         channel.successor = websocket
-        websocket.factory.reactor.callLater(0, channel.requests.clear)
+        websocket.http_channel = channel
         transport.unregisterProducer()
     transport.registerProducer(websocket, streaming=False)
     if transport.socket.family in {socket.AF_INET, socket.AF_INET6}:

@@ -11,6 +11,14 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from twisted.web.http import HTTPChannel, _GenericHTTPChannelProtocol
 
+from clock.asgi import Response
+
+# Bytes of a request whose repetitions are recognized: each connection keeps one. Those of browsers have a thousand.
+MAX_REPEATED_BYTES: Final = 2048
+
+# What ends a request without a body, and nothing else in it: RFC 9112, section 2.1.
+END_OF_HEADERS: Final = b"\r\n\r\n"
+
 # Seconds that a client has to read why it was refused, before it is disconnected.
 REFUSAL_TIMEOUT_S: Final = 0.8
 
@@ -76,7 +84,14 @@ class HttpChannel(HTTPChannel):
         self.totalHeadersSize = self.MAX_LENGTH = rules.max_header_bytes  # all lines together, and each line
         self._idle = False  # between two requests
         self._refused = False
+        self._request_bytes: bytes | None = None  # of the present request; empty if it came in parts
+        self._repeated: tuple[bytes, Callable[[], bytes]] | None = None  # a request, and what answers its repetitions
         self.successor: Successor | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the client has not requested anything yet."""
+        return not self._idle and not self.requests
 
     # --- Time ---
 
@@ -91,6 +106,7 @@ class HttpChannel(HTTPChannel):
     def requestDone(self, request: Any) -> None:  # noqa: N802 - Twisted's name
         """Wait for the next request, or handle it if it has been received already."""
         self._idle = True
+        self._request_bytes = None
         self._savedTimeOut = self._rules.idle_timeout_s
         super().requestDone(request)
 
@@ -108,8 +124,13 @@ class HttpChannel(HTTPChannel):
         if self._refused:
             return
         if self._idle:
+            if self._repeated is not None and data == self._repeated[0]:
+                self.transport.write(self._repeated[1]())
+                self.setTimeout(self._rules.idle_timeout_s)
+                return
             self._idle = False
             self.setTimeout(self._rules.request_timeout_s)
+        self._request_bytes = data if self._request_bytes is None else b""
         super().dataReceived(data)
 
     def lineReceived(self, line: bytes) -> None:  # noqa: N802 - Twisted's name
@@ -149,6 +170,15 @@ class HttpChannel(HTTPChannel):
             headers.setRawHeaders(b"host", [verdict.host])
         super().allHeadersReceived()
 
+    def answer_repetitions(self, answer: Callable[[], bytes]) -> None:
+        """Answer the request that is in progress with these bytes whenever the client sends it again.
+
+        No effect if its bytes cannot be told from those of another request.
+        """
+        data = self._request_bytes
+        if data and len(data) <= MAX_REPEATED_BYTES and data.find(END_OF_HEADERS) == len(data) - len(END_OF_HEADERS):
+            self._repeated = (data, answer)
+
     # --- Refusing ---
 
     def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802 - Twisted's name
@@ -179,3 +209,10 @@ class HttpChannel(HTTPChannel):
 def channel_maker(rules: HttpRules) -> Callable[[], Any]:
     """Return what makes the protocol of a new connection, for an `HTTPFactory`. Over TLS it may switch to HTTP/2."""
     return lambda: _GenericHTTPChannelProtocol(HttpChannel(rules))
+
+
+def to_bytes(response: Response) -> bytes:
+    """Return a response as it is sent."""
+    status, headers, body = response
+    lines = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), *(b"%s: %s" % header for header in headers)]
+    return b"\r\n".join((*lines, b"", body))

@@ -9,16 +9,27 @@ has reset. It closes its poll handle after one last read or write, and reports n
 Twisted would wait for the error forever, and the descriptor would stay open. So this reactor checks each descriptor
 that had an event in the next iteration of the loop, and watches it again if uvloop has closed its handle. The socket
 itself then reports the error.
+
+A crowd that connects, or loads pages, can have hundreds of descriptors ready at once, and the ticks of all others would
+wait until all are served. So the reactor handles events for `EVENTS_SLICE_S` seconds in one iteration of the loop, and
+leaves the rest. The kernel reports them again in the next iteration, behind those that came meanwhile.
 """
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import uvloop
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.main import installReactor
+from twisted.internet.tcp import Port
 from twisted.python.log import callWithLogger
+
+# Seconds for which events are handled in one iteration of the loop.
+EVENTS_SLICE_S: Final = 0.003
+
+# Connections that a port accepts at once: a millisecond or two. Twisted's own limit rises with each burst.
+MAX_ACCEPTS: Final = 16
 
 
 class MonotonicReactor(AsyncioSelectorReactor):
@@ -28,6 +39,7 @@ class MonotonicReactor(AsyncioSelectorReactor):
 
     def __init__(self, loop: Any) -> None:
         self._had_events: set[Any] = set()  # since the loop's last iteration
+        self._slice_ends_at = 0.0
         super().__init__(loop)
 
     def addReader(self, reader: Any) -> None:  # noqa: N802 - Twisted's name
@@ -47,10 +59,15 @@ class MonotonicReactor(AsyncioSelectorReactor):
             super().addWriter(writer)
 
     def _readOrWrite(self, selectable: Any, read: bool) -> None:  # noqa: FBT001, N802 - Twisted's name
+        now = time.monotonic()
         if not self._had_events:
             self._asyncioEventloop.call_soon(self._check_watched)
+            self._slice_ends_at = now + EVENTS_SLICE_S
         self._had_events.add(selectable)
-        super()._readOrWrite(selectable, read)
+        if now < self._slice_ends_at:
+            if isinstance(selectable, Port):
+                selectable.numberAccepts = min(selectable.numberAccepts, MAX_ACCEPTS)
+            super()._readOrWrite(selectable, read)
 
     def _check_watched(self) -> None:
         had_events, self._had_events = self._had_events, set()

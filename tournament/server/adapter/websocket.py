@@ -13,6 +13,7 @@ from daphne.ws_protocol import WebSocketProtocol
 
 from tournament.server.adapter.connection_events import DETACHED, ConnectionEvents
 from tournament.server.adapter.direct_socket import has_queued_data, open_direct_socket
+from tournament.server.adapter.short_pong import read_short_pong
 
 # Seconds that a client has to read a close frame and answer it, before it is disconnected.
 CLOSE_TIMEOUT_S: Final = 0.9
@@ -52,6 +53,7 @@ class WebSocket(WebSocketProtocol):
         self._refused = False
         self._disconnect_timer: Any = None  # of a connection that ends when all queued data has been sent
         self.request: Any = None  # the handshake, once all of it has been received
+        self.http_channel: Any = None  # on which the handshake was received, until it is over
 
     # --- For the policy ---
 
@@ -117,6 +119,11 @@ class WebSocket(WebSocketProtocol):
         """Free the handshake, which is kilobytes from a browser, and read what the client sent behind it."""
         super().onOpen()
         self.events.opened()
+        if self.http_channel is not None:
+            # The channel and its request refer to each other. Apart, both are freed at once; otherwise those of a crowd
+            # wait for the garbage collector.
+            self.http_channel.requests.clear()
+            self.http_channel = None
         self.http_request_data = b""
         self.http_headers = self.request.headers = {}
         self.clean_headers: list[tuple[bytes, bytes]] = []
@@ -151,7 +158,14 @@ class WebSocket(WebSocketProtocol):
             self.data += data
             self.transport.pauseProducing()
         elif not self._refused:
-            self._dataReceived(data)
+            is_between_frames = self.state == OPEN and not self.data and self.current_frame is None
+            payload = read_short_pong(data) if is_between_frames else None
+            if payload is None:
+                self._dataReceived(data)
+            else:
+                self.events.control_frame_begins()
+                if not self._refused:
+                    self.onPong(payload)
 
     def processData(self) -> bool:  # noqa: N802 - Autobahn's name
         """Read a frame, or what has been received of it; return whether there may be another."""

@@ -5,11 +5,11 @@
  * milliseconds later, or much later if the page is busy.
  */
 
-// A burst, then less and less often. The first answer arrives while the page loads, and is slow; on a line with jitter, each
-// of the first few dozen answers improves the estimate. Each pause is jittered, so that many pages do not probe in step.
+// A burst, then less and less often, until the estimate says how often. The first answer arrives while the page loads, and
+// is slow; on a line with jitter, each of the first few dozen answers improves the estimate. Each pause is jittered, so that
+// many pages do not probe in step.
 const FIRST_PAUSE_MS = 30;
 const GROWTH = 1.4;
-const PAUSE_MS = 10_000;
 const HIDDEN_PAUSE_MS = 60_000;
 const RETRY_PAUSE_MS = 1_500;
 
@@ -33,11 +33,13 @@ const jittered = (/** @type {number} */ pause) => pause * (2 / 3 + (2 / 3) * Mat
  * @property {number} age - Time since the worker's last tick.
  * @property {number | null} bound - `at` is off by at most this much; null if unknown.
  * @property {boolean | null} synchronised - Whether NTP or PTP disciplines the ticker's clock; null if unknown.
+ * @property {string | null} version - The version of the page at the server.
  */
 
 export class Probes {
   #url;
   #onAnswer;
+  #pauseOf;
   #count = 0; // since the burst started
   #timer = 0;
   /** @type {Promise<void> | null} */
@@ -49,10 +51,12 @@ export class Probes {
   /**
    * @param {string} url
    * @param {(answer: Answer) => void} onAnswer
+   * @param {() => number} pauseOf - Returns the pause after the burst, in milliseconds.
    */
-  constructor(url, onAnswer) {
+  constructor(url, onAnswer, pauseOf) {
     this.#url = url;
     this.#onAnswer = onAnswer;
+    this.#pauseOf = pauseOf;
   }
 
   /** Starts a burst: sends a probe at once, or after the answer to the pending one, and more soon after. */
@@ -88,7 +92,7 @@ export class Probes {
       return 0;
     }
     if (answer === null) return RETRY_PAUSE_MS;
-    return Math.min(FIRST_PAUSE_MS * GROWTH ** this.#count++, document.hidden ? HIDDEN_PAUSE_MS : PAUSE_MS);
+    return Math.min(FIRST_PAUSE_MS * GROWTH ** this.#count++, document.hidden ? HIDDEN_PAUSE_MS : this.#pauseOf());
   }
 
   /** @returns {Promise<Answer | null>} */
@@ -118,6 +122,7 @@ export class Probes {
       age,
       bound: isKnown ? bound : null,
       synchronised,
+      version: response.headers.get("Clock-Version"),
     };
   }
 

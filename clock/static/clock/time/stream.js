@@ -6,9 +6,14 @@
  */
 
 // The pause before the next connection doubles from the first to the longest. Each is drawn from its upper half, so that
-// viewers whose worker died do not all come back at once.
+// viewers whose worker died do not all come back at once. After a full worker it is longer, so that those whom it refuses do
+// not cost it more than those whom it serves.
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 15_000;
+const FIRST_FULL_PAUSE_MS = 10_000;
+const LONGEST_FULL_PAUSE_MS = 60_000;
+
+const jittered = (/** @type {number} */ pause) => pause * (0.5 + Math.random() / 2);
 
 // Frames must flow for this long before the pause is reset. Otherwise the page would reconnect endlessly to a server that
 // accepts every viewer and disconnects it at once.
@@ -19,17 +24,25 @@ const PROVEN_AFTER_MS = 5_000;
 const SILENT_AFTER_MS = 5_000;
 const SILENT_PAUSE_MS = 2_000;
 
-// Close codes of clock/contract.py, and their pauses.
+// Close codes of clock/contract.py.
 const BROKEN_CONTRACT = 4008;
 const GOING_AWAY = 4012;
 const GOING_AWAY_PAUSE_MS = 250;
 const FULL = 4013;
-const FULL_PAUSE_MS = 10_000;
+
+// The server's default, which is left out of the address.
+const DEFAULT_RATE = 100;
+
+/** The server chooses the rate, and may change it at any time; it is never lower than LOWEST_AUTO_RATE. */
+export const AUTO = "auto";
+export const LOWEST_AUTO_RATE = 10;
+
+/** @typedef {number | typeof AUTO} Rate - Frames per second. */
 
 /**
  * @typedef {object} Connection
  * @property {WebSocket} socket
- * @property {number} rate
+ * @property {Rate} rate - As requested.
  * @property {number} flowingSince - When its first frame came; 0 before.
  */
 
@@ -44,33 +57,33 @@ const FULL_PAUSE_MS = 10_000;
 export class Stream {
   #url;
   #rate;
-  #defaultRate;
   #handlers;
   /** @type {Connection | null} */
   #current = null; // in use, or being opened
   /** @type {Connection | null} */
   #next = null; // at another rate; replaces the current one with its first frame
   #pause = FIRST_PAUSE_MS;
+  #fullPause = FIRST_FULL_PAUSE_MS;
   #lastFrame = 0;
   #timer = 0;
   #rateTimer = 0;
   #awaitsAnswer = false;
+  #isServerOld = false; // it knows neither `auto` nor `phase`
 
   /**
    * @param {URL} url
-   * @param {{ rate: number, defaultRate: number }} rates - In frames per second. The default is left out of the address.
+   * @param {Rate} rate
    * @param {StreamHandlers} handlers
    */
-  constructor(url, { rate, defaultRate }, handlers) {
+  constructor(url, rate, handlers) {
     this.#url = url;
     this.#rate = rate;
-    this.#defaultRate = defaultRate;
     this.#handlers = handlers;
   }
 
-  /** The rate of the current connection, in frames per second; 0 while there is none. */
+  /** The rate that the current connection requested; without a connection, the one that the next requests. */
   get rate() {
-    return this.#current?.rate ?? 0;
+    return this.#current?.rate ?? this.#rate;
   }
 
   open() {
@@ -81,7 +94,7 @@ export class Stream {
   /**
    * Changes the rate by a new connection. The old one stays until the new one delivers frames.
    *
-   * @param {number} rate
+   * @param {Rate} rate
    */
   changeRate(rate) {
     this.#rate = rate;
@@ -121,9 +134,13 @@ export class Stream {
 
   #openSocket() {
     const url = new URL(this.#url);
-    if (this.#rate !== this.#defaultRate) url.searchParams.set("rate", String(this.#rate));
+    const rate = this.#rate;
+    const isRequested = rate === AUTO ? !this.#isServerOld : rate !== DEFAULT_RATE;
+    if (isRequested) url.searchParams.set("rate", String(rate));
+    // The page paints from its estimate, so it does not matter which tick of a period it receives.
+    if (isRequested && rate !== AUTO && !this.#isServerOld) url.searchParams.set("phase", "any");
     this.#handlers.note(`connecting to ${url}`);
-    const connection = { socket: new WebSocket(url), rate: this.#rate, flowingSince: 0 };
+    const connection = { socket: new WebSocket(url), rate, flowingSince: 0 };
     const { socket } = connection;
     socket.onopen = () => this.#handlers.note("open");
     socket.onmessage = (event) => this.#onFrame(connection, event.data, event.timeStamp);
@@ -138,14 +155,24 @@ export class Stream {
    */
   #onFrame(connection, data, now) {
     this.#lastFrame = now;
-    connection.flowingSince ||= now;
-    if (connection === this.#next) {
-      this.#disconnect(this.#current);
-      this.#current = connection;
-      this.#next = null;
-    }
+    if (!connection.flowingSince) this.#onFirstFrame(connection, now);
     if (now - connection.flowingSince > PROVEN_AFTER_MS) this.#pause = FIRST_PAUSE_MS;
     this.#handlers.frame(data, connection, now);
+  }
+
+  /**
+   * The server has accepted the connection.
+   *
+   * @param {Connection} connection
+   * @param {number} now
+   */
+  #onFirstFrame(connection, now) {
+    connection.flowingSince = now;
+    this.#fullPause = FIRST_FULL_PAUSE_MS;
+    if (connection !== this.#next) return;
+    this.#disconnect(this.#current);
+    this.#current = connection;
+    this.#next = null;
   }
 
   #checkSilence() {
@@ -164,14 +191,20 @@ export class Stream {
    */
   #onClose(connection, code, reason) {
     this.#handlers.note(`closed ${code} ${reason}`);
+    const mayBeOld = code === BROKEN_CONTRACT && !connection.flowingSince && connection.rate !== DEFAULT_RATE;
+    const retries = mayBeOld && !this.#isServerOld;
+    this.#isServerOld ||= mayBeOld;
     if (connection === this.#next) {
       this.#next = null; // the current one stays
-      this.#rateTimer = setTimeout(() => this.changeRate(this.#rate), FULL_PAUSE_MS * (0.5 + Math.random() / 2));
+      const pause = retries ? 0 : jittered(this.#nextFullPause());
+      this.#rateTimer = setTimeout(() => this.changeRate(this.#rate), pause);
       return;
     }
     this.#current = this.#next;
     this.#next = null;
-    if (code === BROKEN_CONTRACT) {
+    if (retries) {
+      this.#connect();
+    } else if (code === BROKEN_CONTRACT) {
       this.#disconnect(this.#current);
       this.#current = null;
       this.#handlers.refused(reason);
@@ -179,10 +212,18 @@ export class Stream {
       return; // the next connection is being opened
     } else if (code === GOING_AWAY && connection.flowingSince) {
       this.#timer = setTimeout(() => this.#connect(), GOING_AWAY_PAUSE_MS * Math.random());
+    } else if (code === FULL) {
+      this.#connectAfter(this.#nextFullPause());
     } else {
-      this.#connectAfter(code === FULL ? Math.max(FULL_PAUSE_MS, this.#pause) : this.#pause);
+      this.#connectAfter(this.#pause);
       this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
     }
+  }
+
+  #nextFullPause() {
+    const pause = this.#fullPause;
+    this.#fullPause = Math.min(pause * 2, LONGEST_FULL_PAUSE_MS);
+    return pause;
   }
 
   /**
@@ -192,13 +233,10 @@ export class Stream {
    */
   #connectAfter(pause) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(
-      () => {
-        this.#awaitsAnswer = true;
-        this.#handlers.probe();
-      },
-      pause * (0.5 + Math.random() / 2),
-    );
+    this.#timer = setTimeout(() => {
+      this.#awaitsAnswer = true;
+      this.#handlers.probe();
+    }, jittered(pause));
   }
 
   /** @param {Connection | null} connection */

@@ -12,13 +12,13 @@ import { PRECISION_MS, Probes } from "./probes.js";
 import { ServerOffset } from "./server_offset.js";
 import { SlewedClock } from "./slewed_clock.js";
 import { stateOf } from "./state.js";
-import { Stream } from "./stream.js";
+import { AUTO, LOWEST_AUTO_RATE, Stream } from "./stream.js";
 
 /**
  * @import { Estimated } from "./estimate.js"
  * @import { Answer } from "./probes.js"
  * @import { State } from "./state.js"
- * @import { Connection } from "./stream.js"
+ * @import { Connection, Rate } from "./stream.js"
  */
 
 // A server that does not know its bound still tells the time, from its last tick. That time is late by the lateness of the
@@ -48,7 +48,7 @@ const WITHOUT_FRAMES = new Set(["late", "holdover", "stopped"]);
  * @property {State} state
  * @property {number | null} time - The ticker's time since the Unix epoch, or null if none should be shown.
  * @property {number | null} bound - `time` is off by at most this much; null if unknown.
- * @property {number | null} since - When the first missing frame was due; null if none is missing.
+ * @property {number | null} since - When the first missing frame was due at the latest; null if none is missing.
  * @property {string} reason - The server's reason, in the state "refused".
  * @property {boolean} stepped - The ticker's clock was set a moment ago.
  * @property {number | null} zoneOffset - Of the server's zone; null before the first frame.
@@ -68,7 +68,8 @@ const WITHOUT_FRAMES = new Set(["late", "holdover", "stopped"]);
 export class Timekeeper {
   #rate;
   #watcher;
-  #estimate = new Estimate();
+  #onVersion;
+  #estimate = new Estimate(() => this.#onDoubt());
   #clock = new SlewedClock();
   #freshness = new Freshness();
   #interruptions;
@@ -77,6 +78,8 @@ export class Timekeeper {
   /** @type {Connection | null} */
   #connection = null; // of the last frame
   #lastAt = 0; // of the last frame
+  /** The time between the last two frames, by their `at`. */
+  gap = Infinity;
   #isBoundUnknown = false; // to the server
   /** @type {boolean | null | undefined} */
   #synchronised = undefined;
@@ -93,24 +96,28 @@ export class Timekeeper {
 
   /**
    * @param {object} options
-   * @param {number} options.rate - In frames per second. The server refuses an invalid one.
-   * @param {number} options.defaultRate - The server's.
+   * @param {Rate} options.rate - The server refuses an invalid one.
    * @param {Watcher | null} [options.watcher]
+   * @param {(version: string | null) => void} [options.onVersion] - Called with the page's version at the server.
    */
-  constructor({ rate, defaultRate, watcher = null }) {
+  constructor({ rate, watcher = null, onVersion = () => {} }) {
     this.#rate = rate;
     this.#watcher = watcher;
+    this.#onVersion = onVersion;
     this.#interruptions = new Interruptions({
       slept: () => this.#restartEvidence("suspended, or the device's clock was set"),
       hidden: () => this.#onHidden(),
       shown: () => this.#onShown(),
       restored: () => this.#onRestored(),
     });
-    this.#probes = new Probes(new URL("/clock/now", location.href).href, (answer) => this.#onAnswer(answer));
+    this.#probes = new Probes(
+      new URL("/clock/now", location.href).href,
+      (answer) => this.#onAnswer(answer),
+      () => this.#estimate.pause,
+    );
     const address = new URL("/ws/clock/", location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    const rates = { rate, defaultRate };
-    this.#stream = new Stream(address, rates, {
+    this.#stream = new Stream(address, rate, {
       frame: (data, connection, now) => this.#onFrame(data, connection, now),
       refused: (reason) => {
         this.#reason = reason;
@@ -158,9 +165,10 @@ export class Timekeeper {
     };
   }
 
-  /** Milliseconds between two frames. */
+  /** The longest time between two frames, in milliseconds. So a change of the rate by the server changes no state. */
   get #period() {
-    return 1_000 / (this.#stream.rate || this.#rate);
+    const { rate } = this.#stream;
+    return 1_000 / (rate === AUTO ? LOWEST_AUTO_RATE : rate);
   }
 
   /** Keeps the state until queued frames are processed. If frames were missing before, there is nothing to wait for. */
@@ -218,6 +226,7 @@ export class Timekeeper {
     this.#serverOffset.frame(message, at);
     this.#freshness.frame(arrived, at);
     this.#connection = connection;
+    this.gap = at - this.#lastAt;
     this.#lastAt = at;
   }
 
@@ -226,6 +235,7 @@ export class Timekeeper {
     this.#interruptions.check(performance.now());
     this.#watcher?.probe(answer);
     this.#stream.answered();
+    this.#onVersion(answer.version);
     const { sent, received, at, bound, synchronised } = answer;
     this.#synchronised = synchronised;
     if (sent + PRECISION_MS < this.#forgotten) return; // this page's clock may have stood still since
@@ -245,6 +255,12 @@ export class Timekeeper {
     this.#probes.burst();
   }
 
+  /** A clock may have another rate than before. An answer tells; a page that nobody sees can wait for it. */
+  #onDoubt() {
+    this.#watcher?.note("the drift may have changed");
+    if (!document.hidden) this.#probes.send();
+  }
+
   /** @param {string} why */
   #restartEvidence(why) {
     this.#watcher?.note(why);
@@ -260,7 +276,7 @@ export class Timekeeper {
   }
 
   #onHidden() {
-    if (this.#rate > HIDDEN_RATE) this.#stream.changeRate(HIDDEN_RATE);
+    if (this.#rate !== HIDDEN_RATE) this.#stream.changeRate(HIDDEN_RATE);
   }
 
   #onShown() {

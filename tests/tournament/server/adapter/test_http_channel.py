@@ -7,7 +7,8 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.web.http import Request
 
-from tournament.server.adapter.http_channel import REFUSAL_TIMEOUT_S, HttpChannel
+from clock.asgi import Response
+from tournament.server.adapter.http_channel import MAX_REPEATED_BYTES, REFUSAL_TIMEOUT_S, HttpChannel, to_bytes
 from tournament.server.adapter.request_guard import guarded
 from tournament.server.http_limits import HttpLimits
 
@@ -280,3 +281,72 @@ def test_data_behind_a_handshake_is_passed_to_the_websocket() -> None:
     line.connection.successor = Successor()
     line.send(GET + b"\r\n" + b"\x81\x80mask")
     assert got == [b"\x81\x80mask"]
+
+
+# --- Repeated requests ---
+
+
+def answer_repetitions(line: Line) -> None:
+    """Answer the request in progress, and have its repetitions answered with "again"."""
+    line.connection.answer_repetitions(lambda: b"again")
+    line.requests[-1].write(b"first")
+    line.requests[-1].finish()
+    line.transport.clear()
+
+
+def test_a_repeated_request_is_answered_at_once() -> None:
+    """It does not reach the application. Between two of them the idle timeout holds."""
+    line = Line()
+    line.send(GET + b"\r\n")
+    answer_repetitions(line)
+    for count in range(1, 4):
+        line.clock.advance(29)
+        line.send(GET + b"\r\n")
+        assert line.transport.value() == b"again" * count
+    assert len(line.requests) == 1
+    line.clock.advance(30)
+    assert line.transport.ended
+
+
+@pytest.mark.parametrize("data", [GET + b"X: y\r\n\r\n", GET.lower() + b"\r\n", (GET + b"\r\n") * 2])
+def test_another_request_goes_to_the_application(data: bytes) -> None:
+    """Also one that differs by a byte, or is followed by another one. Repetitions are still answered after it."""
+    line = Line()
+    line.send(GET + b"\r\n")
+    answer_repetitions(line)
+    line.send(data)
+    assert b"again" not in line.transport.value()
+    while line.connection.requests:
+        line.connection.requests[0].finish()
+    line.transport.clear()
+    if not line.transport.ended:
+        line.send(GET + b"\r\n")
+        assert line.transport.value() == b"again"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [GET, b"\r\n"],  # in two parts
+        [(GET + b"\r\n") * 2],  # two requests at once
+        [GET + b"X: " + b"x" * MAX_REPEATED_BYTES + b"\r\n\r\n"],
+        [GET + b"\r\nG"],  # and the beginning of another one
+    ],
+)
+def test_what_cannot_be_recognized_is_not_remembered(parts: list[bytes]) -> None:
+    """The application answers each of them."""
+    line = Line(max_header_size=10_000)
+    for part in parts:
+        line.send(part)
+    line.connection.answer_repetitions(lambda: b"again")
+    while line.connection.requests and line.requests:
+        line.requests.pop(0).finish()
+    for part in parts:
+        line.send(part)
+    assert b"again" not in line.transport.value()
+
+
+def test_a_response_as_it_is_sent() -> None:
+    """With its reason phrase and all its headers."""
+    response = Response(HTTPStatus.SERVICE_UNAVAILABLE, [(b"content-length", b"2"), (b"a", b"b")], b"{}")
+    assert to_bytes(response) == b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\na: b\r\n\r\n{}"
