@@ -71,8 +71,7 @@ def worst_rate(turns: Turns, side: str) -> float:
     last = max(samples(turns, side), key=lambda one: one.window.total_ms, default=None)
     if last is None or not last.window.clients:
         return math.nan
-    ticks = min(one.total_worst_ticks for one in last.window.classes.values() if one.clients)
-    return ticks * 1000 / last.window.total_ms
+    return min(one.total_worst_rate for one in last.window.classes.values() if one.clients)
 
 
 def worst_percent(turns: Turns, side: str) -> float:

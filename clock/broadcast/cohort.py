@@ -22,7 +22,7 @@ class Cohort:
         self._viewers: list[Viewer | None] = []  # the owner of each writer, or None once it has left
         self._indexes: dict[Viewer, int] = {}
         self._phase_ms = phase * TICK_MS
-        self._last_at: int | None = None  # the last tick that was due
+        self._last_at: int | None = None  # the last that was written; at first, the one before the first that was due
 
     def __len__(self) -> int:
         return len(self._indexes)
@@ -58,16 +58,20 @@ class Cohort:
         if index is not None:
             self._writers[index] = write
 
-    def is_due(self, at: int, period_ms: int) -> bool:
-        """Return whether the tick of `at` is the first that this cohort sees since its phase began another period.
+    def due_since(self, at: int, period_ms: int) -> int | None:
+        """Return the tick from which on this cohort is due for the tick of `at` or a newer one; None if it is not due.
 
-        The period may change from tick to tick. So a cohort whose tick was conflated receives the next one.
+        It is due from the first tick of each of its periods until it is written to. The period may change from tick to
+        tick.
         """
-        phase_ms, last_at = self._phase_ms, self._last_at
-        if last_at is not None and (at - phase_ms) // period_ms == (last_at - phase_ms) // period_ms:
-            return False
+        if self._last_at is None:
+            self._last_at = at - period_ms
+        next_at = (self._last_at - self._phase_ms) // period_ms * period_ms + self._phase_ms + period_ms
+        return next_at if at >= next_at else None
+
+    def begin(self, at: int) -> None:
+        """Note that the tick of `at` is going to be written."""
         self._last_at = at
-        return True
 
     def batches(self, first: int) -> Iterator[list[Write]]:
         """Yield the writers in batches, starting at index `first` modulo their number."""

@@ -1,25 +1,28 @@
-"""The fan-out: writes one frame to every viewer, in rounds.
+"""The fan-out: writes frames to viewers, one cohort after the other.
 
-The latest tick wins. A round finishes before the next one starts, so that no viewer starves. Of the ticks that arrive
-during a round, only the newest is kept. A viewer whose socket is full misses the frame. There is no queue and no
+The latest tick wins: a cohort gets the newest tick there is when its turn comes, and the one that has waited longest
+comes first. So a worker that cannot keep up sends fewer frames, and sends them in time; and no viewer starves. All
+viewers of a cohort get the same tick. A viewer whose socket is full misses the frame. There is no queue and no
 backpressure.
 """
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 from typing import Final
 
 from clock.asgi import Viewer, Write
-from clock.broadcast.spread import Spread
+from clock.broadcast.spread import TICKS_PER_SECOND, Due, Spread
 from clock.contract import AUTO, AUTO_RATES, DEFAULT_REQUEST, StreamRequest, Tick
 
-# After this time a round yields to the event loop, for handshakes, pongs and HTTP requests.
+# After this time the fan-out yields to the event loop, for handshakes, pongs and HTTP requests.
 SLICE_S: Final = 0.004
 
-# A round that is older than this is abandoned: the process was suspended meanwhile, and the frame is old.
+# A cohort that takes longer than this is abandoned: the process was suspended meanwhile, and the frame is old.
 STALE_AFTER_S: Final = 0.5
 
 
@@ -28,27 +31,30 @@ class Counts:
     """Totals since the start. Frames that were written without trouble are not counted: that would cost time."""
 
     rounds: int = 0  # ticks that were written to viewers
-    conflated: int = 0  # ticks that a newer one replaced before their round could start, also in the relay
+    conflated: int = 0  # ticks that arrived too early: the frames of a whole tick, or more, still had to be written
     due: int = 0  # frames that were due to viewers
     refused: int = 0  # due frames that were dropped because the socket was full
     partial: int = 0  # due frames that the socket took in part; the viewer sent the rest
     failed: int = 0  # due frames that were lost because the connection was broken
-    writing_s: float = 0.0  # seconds spent in rounds
+    writing_s: float = 0.0  # seconds spent on writing
 
 
 class FanOut:
-    """Writes the newest tick to the viewers."""
+    """Writes the newest tick to the viewers that are due."""
 
     def __init__(self, *, now: Callable[[], float] = time.perf_counter) -> None:
         self._now = now
         self._spreads: dict[StreamRequest, Spread] = {}  # only those with viewers
         self._auto_rate = AUTO_RATES[0]
-        self._newest: Tick | None = None  # the tick of the next round
-        self._is_scheduled = False
-        self._frame = b""
-        self._batches: Iterator[list[Write]] | None = None  # the rest of the current round
+        self._newest: Tick | None = None
+        self._newest_frame: bytes | None = None  # of the newest tick, once it is needed
+        self._waiting: list[Due] = []  # for the newest tick, the one that has waited longest first
+        self._current: Due | None = None  # what is being written to,
+        self._frame = b""  # with this,
+        self._batches: Iterator[list[Write]] = iter(())  # and the rest of it
         self._batch: list[Write] = []  # the batch that is being written
-        self._round_started_at = 0.0
+        self._started_at = 0.0  # with the current cohorts
+        self._is_scheduled = False
         self.counts = Counts()
 
     def __len__(self) -> int:
@@ -92,15 +98,17 @@ class FanOut:
                 return
 
     def send(self, tick: Tick) -> None:
-        """Write a tick to the viewers that are due: now, or after the current round unless a newer tick arrives."""
-        if self._newest is not None:
+        """Write a tick to the viewers that are due: now, or when the current ones are done."""
+        if self._waiting and sum(map(len, self._waiting)) * TICKS_PER_SECOND >= self.frames_per_second(self._auto_rate):
             self.counts.conflated += 1
-        self._newest = tick
+        self._newest, self._newest_frame = tick, None
+        due = chain.from_iterable(spread.due(tick.at) for spread in self._spreads.values())
+        self._waiting = sorted(due, key=attrgetter("since"))
         if not self._is_scheduled:
             self._write_slice()
 
     def skip_batch(self) -> None:
-        """Skip the rest of the current batch, so that the age of the round is checked at once.
+        """Skip the rest of the current batch, so that its age is checked at once.
 
         For the handler of SIGCONT: the process was stopped, perhaps in the middle of a batch, and continues now.
         """
@@ -111,28 +119,45 @@ class FanOut:
         asyncio.get_running_loop().call_soon(self._write_slice)
 
     def _write_slice(self) -> None:
-        """Continue the current round, or start the next one, for about `SLICE_S`."""
+        """Write to the current cohorts, and to those that wait, for about `SLICE_S`."""
         self._is_scheduled = False
         now = self._now()
-        if self._batches is None:
-            self._batches = self._start_round()
-            self._round_started_at = now
-        elif now - self._round_started_at > STALE_AFTER_S:
+        if now - self._started_at > STALE_AFTER_S:
             self._batches = iter(())
-        end = now + SLICE_S
-        if self._write_until(end, self._batches):
-            self._batches = None
-            for spread in self._spreads.values():
-                spread.level()
+        while (self._current or self._begin_next()) and self._write_until(now + SLICE_S):
+            self._end_current()
         self.counts.writing_s += self._now() - now
-        if self._batches is not None or self._newest is not None:
+        if self._current or self._waiting:
             self._schedule()
 
-    def _write_until(self, end: float, batches: Iterator[list[Write]]) -> bool:
-        """Write the frame to the batches until the time `end`. Return whether none is left."""
+    def _begin_next(self) -> bool:
+        """Begin with the cohorts that have waited longest. Return whether there are any."""
+        self._waiting = [due for due in self._waiting if len(due)]  # of the others, all viewers have left
+        if not self._waiting or self._newest is None:
+            return False
+        if self._newest_frame is None:
+            self._newest_frame = self._newest.to_wire()
+            self.counts.rounds += 1
+        self._current, self._frame, self._started_at = self._waiting.pop(0), self._newest_frame, self._now()
+        self.counts.due += len(self._current)
+        first = self.counts.rounds  # each tick starts at another viewer, so that none is always last
+        cohorts = deque(self._current.cohorts)
+        cohorts.rotate(first)
+        for cohort in cohorts:
+            cohort.begin(self._newest.at)
+        self._batches = chain.from_iterable(cohort.batches(first) for cohort in cohorts)
+        return True
+
+    def _end_current(self) -> None:
+        if self._current is not None:
+            self._current.spread.level(self._current.cohorts)
+        self._current = None
+
+    def _write_until(self, end: float) -> bool:
+        """Write the frame to the current cohorts until the time `end`. Return whether it has been written to all."""
         frame = self._frame
         length = len(frame)
-        for batch in batches:
+        for batch in self._batches:
             self._batch = batch
             for write in batch:
                 try:
@@ -145,20 +170,6 @@ class FanOut:
             if self._now() >= end:
                 return False
         return True
-
-    def _start_round(self) -> Iterator[list[Write]]:
-        """Return the writers of the newest tick. Each round starts at another viewer, so that none is always last."""
-        tick, self._newest = self._newest, None
-        if tick is None:
-            return iter(())
-        due = [cohort for spread in self._spreads.values() for cohort in spread.due(tick.at)]
-        if not due:
-            return iter(())
-        self.counts.rounds += 1
-        self.counts.due += sum(map(len, due))
-        self._frame = tick.to_wire()
-        first = self.counts.rounds % len(due)
-        return chain.from_iterable(cohort.batches(self.counts.rounds) for cohort in due[first:] + due[:first])
 
     def _on_error(self, write: Write, error: OSError) -> None:
         if isinstance(error, BlockingIOError):  # not a failure: the socket is full, and the viewer misses the frame

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 # Seconds of a core that one viewer costs in a second, apart from its frames: a ping and its pong every 6 s, and a probe
 # every 10 to 80 s. Measured with `make bench`.
-VIEWER_COST: Final = 6e-6
+VIEWER_COST: Final = 9e-6
 
 # Seconds of a core that a second of ticks costs, whoever watches.
 TICKS_COST: Final = 0.03
@@ -19,9 +19,10 @@ TICKS_COST: Final = 0.03
 # Seconds that a frame takes, before any is measured.
 INITIAL_WRITING_S: Final = 7e-6
 
-# The time of a frame is an average over about so many seconds. Other processes of the machine make single intervals
-# expensive, and that is no reason to refuse a viewer.
-MEMORY_S: Final = 2.0
+# The time of a frame is an average over about so many seconds: longer while it rises. Handshakes, and other processes
+# of the machine, make frames more expensive for a while, and that is no reason to refuse a viewer.
+RISE_S: Final = 10.0
+FALL_S: Final = 2.0
 
 # If writing takes a lower share of an interval, it is not measured: most of what a few viewers cost does not depend on
 # their frames.
@@ -76,8 +77,9 @@ class Load:
         self.current = (reading.cpu_s - last.cpu_s) / elapsed_s
         writing_s, frames = reading.writing_s - last.writing_s, reading.frames - last.frames
         if frames and writing_s >= MIN_WRITING * elapsed_s:
-            weight = elapsed_s / (elapsed_s + MEMORY_S)
-            self._writing_s += weight * (writing_s / frames - self._writing_s)
+            difference_s = writing_s / frames - self._writing_s
+            memory_s = RISE_S if difference_s > 0 else FALL_S
+            self._writing_s += difference_s * elapsed_s / (elapsed_s + memory_s)
 
     def predict(self, viewers: int, frames_per_second: int) -> float:
         """Return the load of so many viewers who together receive so many frames per second."""

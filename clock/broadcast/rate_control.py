@@ -44,8 +44,8 @@ SETTLE_S: Final = 0.5
 
 # Predicted loads at the lowest rate, from which on newcomers with a high explicit rate are refused, and all newcomers;
 # each with the load below which they are accepted again.
-BUSY_FROM, BUSY_UNTIL = 0.78, 0.72
-FULL_FROM, FULL_UNTIL = 0.86, 0.80
+BUSY_FROM, BUSY_UNTIL = 0.82, 0.76
+FULL_FROM, FULL_UNTIL = 0.92, 0.86
 
 # Explicit rates above this are refused first.
 MAX_MODEST_RATE: Final = AUTO_RATES[-1]

@@ -5,8 +5,9 @@ milliseconds after the first, and nine ticks of ten are idle. Spread over the te
 a hundred.
 """
 
+from collections.abc import Iterator
 from math import lcm
-from typing import Final
+from typing import Final, NamedTuple
 
 from clock.asgi import Viewer, Write
 from clock.broadcast.cohort import Cohort
@@ -19,16 +20,26 @@ TICKS_PER_SECOND: Final = 1000 // TICK_MS
 AUTO_PHASES: Final = lcm(*(TICKS_PER_SECOND // rate for rate in AUTO_RATES))
 
 
+class Due(NamedTuple):
+    """Cohorts of one spread that are to be written to together."""
+
+    since: int  # the first tick that they were due for
+    spread: "Spread"
+    cohorts: list[Cohort]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.cohorts))
+
+
 class Spread:
     """The viewers of one request, in cohorts of different phases. `rate` is in frames per second; it may be changed.
 
-    No gap between two frames of a viewer exceeds the longer period by more than the ticks that were conflated.
+    No gap between two frames of a viewer exceeds the longer period by more than the time for which it has to wait.
     """
 
     def __init__(self, rate: int, phases: int) -> None:
         self.rate = rate
         self._cohorts = [Cohort(phase) for phase in range(phases)]
-        self._due: list[Cohort] = []  # in the current or last round
         self._size = 0
 
     @classmethod
@@ -58,19 +69,22 @@ class Spread:
         self._size -= 1
         return True
 
-    def due(self, at: int) -> list[Cohort]:
-        """Return the cohorts for which the tick of `at` is due."""
-        period_ms = 1000 // self.rate
-        self._due = [cohort for cohort in self._cohorts if cohort.is_due(at, period_ms) and len(cohort)]
-        return self._due
+    def due(self, at: int) -> Iterator[Due]:
+        """Yield the cohorts that are due for the tick of `at`.
 
-    def level(self) -> None:
-        """Move viewers from the cohorts that were last due, if they have too many, to the smallest ones.
-
-        Call it when the round is over.
+        At the full rate they are due together: each tick is for all of them, also if the next one arrives meanwhile.
         """
+        period_ms = 1000 // self.rate
+        found = [(since, one) for one in self._cohorts if one and (since := one.due_since(at, period_ms)) is not None]
+        if found and period_ms == TICK_MS:
+            yield Due(min(since for since, _ in found), self, [one for _, one in found])
+        else:
+            yield from (Due(since, self, [one]) for since, one in found)
+
+    def level(self, cohorts: list[Cohort]) -> None:
+        """Move viewers from cohorts that have too many to the smallest ones. Call it when they have been written to."""
         highest = -(-self._size // len(self._cohorts))
-        for cohort in self._due:
+        for cohort in cohorts:
             while len(cohort) > highest:
                 cohort.move_newest(min(self._cohorts, key=len))
 

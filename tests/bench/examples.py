@@ -38,7 +38,7 @@ def window(
                 clients=clients,
                 frames=rate * clients,
                 worst_ticks=rate if clients else 0,
-                total_worst_ticks=rate if clients else 0,
+                total_worst_rate=rate if clients else 0,
                 largest_gap_ms=20.0,
                 duplicates=0,
                 steps_back=0,

@@ -136,7 +136,10 @@ static void count_tick(struct client *client, int64_t at_ms, int64_t received_ns
         count_if_connected(client);
     }
     if (!window.open || !client->counted) return;
-    if (at_ms >= window.from_ms && at_ms < window.to_ms && at_ms > last_at_ms) client->ticks++;
+    if (at_ms >= window.from_ms && at_ms < window.to_ms && at_ms > last_at_ms) {
+        if (!client->ticks++) client->first_tick_ms = at_ms;
+        client->last_tick_ms = at_ms;
+    }
     if (window.ended_ns) return; /* only ticks are counted during the grace period */
     if (gap_ns > client->largest_gap_ns) client->largest_gap_ns = gap_ns;
     client->last_received_ns = received_ns;

@@ -1,6 +1,7 @@
 /* The window: the time in which clients are measured. */
 
 #include "generator.h"
+#include <math.h>
 
 #define GRACE_NS (300 * MS) /* ticks published before the end of a window may arrive this late */
 
@@ -67,10 +68,26 @@ void end_window(void)
     window.waited_ended_s = waited_seconds();
 }
 
+/* Return how many ticks a client would receive in the whole window, by the intervals between those that it received.
+   Their number alone depends on where the window begins: a viewer at 10 frames a second whose last one is a tick late
+   has 9 in a second. Silence at either end counts if it is longer than an interval and a half. */
+static double ticks_of_full_window(const struct client *client)
+{
+    double interval_ms, measured_ms;
+    if (client->ticks < 2) return client->ticks;
+    measured_ms = client->last_tick_ms - client->first_tick_ms;
+    interval_ms = measured_ms / (client->ticks - 1);
+    double silences_ms[] = {client->first_tick_ms - window.from_ms, window.to_ms - client->last_tick_ms};
+    for (int i = 0; i < 2; i++)
+        if (silences_ms[i] > 1.5 * interval_ms) measured_ms += silences_ms[i] - interval_ms;
+    return (client->ticks - 1) * (window.to_ms - window.from_ms) / measured_ms;
+}
+
 static void print_class(const struct class *class)
 {
     int64_t gap_ns = 0;
-    uint32_t worst = UINT32_MAX, total_worst = UINT32_MAX;
+    uint32_t worst = UINT32_MAX;
+    double total_worst = INFINITY;
     for (long i = 0; i < client_count; i++) {
         const struct client *client = clients[i];
         int64_t last_gap_ns = window.ended_ns - client->last_received_ns;
@@ -81,8 +98,8 @@ static void print_class(const struct class *class)
         if (last_gap_ns > gap_ns) gap_ns = last_gap_ns;
     }
     if (!class->clients) worst = total_worst = 0;
-    printf("\"%s\": {\"clients\": %ld, \"frames\": %ld, \"worst_ticks\": %u, \"total_worst_ticks\": %u, ", class->name,
-           class->clients, class->frames, worst, total_worst);
+    printf("\"%s\": {\"clients\": %ld, \"frames\": %ld, \"worst_ticks\": %u, \"total_worst_rate\": %.3f, ", class->name,
+           class->clients, class->frames, worst, window.total_ms ? total_worst * 1000 / window.total_ms : 0);
     printf("\"largest_gap_ms\": %.3f, \"duplicates\": %ld, \"steps_back\": %ld, ", gap_ns / 1e6, class->duplicates,
            class->steps_back);
     print_histogram("lateness", class->late);
@@ -96,7 +113,7 @@ bool continue_ending(void)
     if (now_ns() < window.to_ms * MS + GRACE_NS) return false;
     window.total_ms += window.to_ms - window.from_ms;
     for (long i = 0; i < client_count; i++)
-        if (clients[i]->counted) clients[i]->total_ticks += clients[i]->ticks;
+        if (clients[i]->counted) clients[i]->total_ticks += ticks_of_full_window(clients[i]);
     printf("{\"from_ms\": %lld, \"to_ms\": %lld, \"total_ms\": %lld, \"seconds\": %.4f, \"pings\": %ld, ",
            (long long)window.from_ms, (long long)window.to_ms, (long long)window.total_ms, seconds, window.pings);
     printf("\"cpu_share\": %.4f, \"waited_share\": %.4f, ", (window.cpu_ended_s - window.cpu_started_s) / seconds,

@@ -41,7 +41,7 @@ def test_a_window_is_read_from_json() -> None:
             """{"from_ms": 0, "to_ms": 1000, "total_ms": 1000, "seconds": 1.0, "pings": 0, "cpu_share": 0.5,
             "waited_share": 0.1, "lags": [[1, 100]], "failures": {},
             "probes": {"sent": 2, "answered": 1, "overdue": 0, "times": [[5, 1]]},
-            "classes": {"viewers": {"clients": 1, "frames": 100, "worst_ticks": 100, "total_worst_ticks": 100,
+            "classes": {"viewers": {"clients": 1, "frames": 100, "worst_ticks": 100, "total_worst_rate": 100.0,
               "largest_gap_ms": 11.0, "duplicates": 0, "steps_back": 0, "lateness": [[100, 60], [200, 40]]}}}"""
         )
     )

@@ -80,7 +80,7 @@ def test_a_count_has_no_interval() -> None:
 def test_the_worst_off_viewer_counts_over_all_turns() -> None:
     """Its totals are in the last turn; a viewer that missed a tick in 100 gets 99 frames per second."""
     first, last = sample(), sample()
-    one = replace(last.window.classes["viewers"], total_worst_ticks=199)
+    one = replace(last.window.classes["viewers"], total_worst_rate=99.5)
     last.window = replace(last.window, total_ms=2000, classes={"viewers": one})
     assert figures.worst_rate([pair(last, first), pair(first, first)], "worker") == 99.5
     assert figures.worst_percent([pair(last, first), pair(first, first)], "worker") == 99.5

@@ -9,7 +9,7 @@ import pytest
 from clock.asgi import DISCARD
 from clock.broadcast.cohort import BATCH_SIZE
 from clock.broadcast.fan_out import SLICE_S, FanOut
-from clock.contract import RATES, StreamRequest, Tick
+from clock.contract import AUTO, RATES, StreamRequest, Tick
 from tests.conftest import FakeViewer, settle
 
 # The start of a second.
@@ -285,21 +285,19 @@ async def test_no_viewer_is_always_last() -> None:
     assert all(sorted(one) == [0, 1, 2, 3, 4] for one in rounds)
 
 
-async def test_an_overloaded_worker_treats_all_viewers_alike() -> None:
-    """If a round takes two ticks, each viewer gets every other tick, and its gaps are not longer than that."""
-    fan_out, viewers, clock = add_slow_viewers(800, seconds_per_frame=25e-6)
-    times: list[list[float]] = [[] for _ in viewers]
+def time_recorder(times: list[float], clock: FakeClock) -> Callable[[], None]:
+    """Return a function that lets a frame take its time, and appends the time when it was written."""
 
-    def work(own: list[float]) -> Callable[[], None]:
-        def on_write() -> None:
-            clock.advance()
-            own.append(clock.now)
+    def on_write() -> None:
+        clock.advance()
+        times.append(clock.now)
 
-        return on_write
+    return on_write
 
-    for viewer, own in zip(viewers, times, strict=True):
-        viewer.on_write = work(own)
-    for number in range(100):
+
+async def send_on_time(fan_out: FanOut, clock: FakeClock, count: int) -> None:
+    """Send so many ticks, each at its time, whatever is being written then."""
+    for number in range(count):
         while clock.now < number * 0.010:
             if fan_out._is_scheduled:
                 await asyncio.sleep(0)
@@ -307,8 +305,68 @@ async def test_an_overloaded_worker_treats_all_viewers_alike() -> None:
                 clock.now = number * 0.010
         fan_out.send(tick(number))
     await settle()
+
+
+async def test_an_overloaded_worker_treats_all_viewers_alike() -> None:
+    """If a round takes two ticks, each viewer gets every other tick, and its gaps are not longer than that."""
+    fan_out, viewers, clock = add_slow_viewers(800, seconds_per_frame=25e-6)
+    times: list[list[float]] = [[] for _ in viewers]
+
+    for viewer, own in zip(viewers, times, strict=True):
+        viewer.on_write = time_recorder(own, clock)
+    await send_on_time(fan_out, clock, 100)
     counts = {len(own) for own in times}
     assert max(counts) - min(counts) <= 1
     assert min(counts) >= 48
     gaps = [after - before for own in times for before, after in pairwise(own)]
     assert max(gaps) < 0.042
+
+
+async def test_a_worker_that_cannot_keep_up_sends_fewer_frames_but_in_time() -> None:
+    """These viewers need one and a half cores at 10 frames per second. Yet no frame is late by three ticks."""
+    clock = FakeClock(50e-6)
+    fan_out = FanOut(now=clock.read)
+    viewers = [FakeViewer() for _ in range(3000)]
+    times: list[list[float]] = [[] for _ in viewers]
+    for viewer, own in zip(viewers, times, strict=True):
+        fan_out.join(viewer, StreamRequest(10, any_phase=True))
+        viewer.on_write = time_recorder(own, clock)
+    await send_on_time(fan_out, clock, 300)
+    numbers = [list(map(int, viewer.texts)) for viewer in viewers]
+    lateness = [
+        at - number * 0.010
+        for own_times, own_numbers in zip(times, numbers, strict=True)
+        for at, number in zip(own_times, own_numbers, strict=True)
+        if number < 299  # after the last one there is no newer one to send instead
+    ]
+    assert max(lateness) < 0.030
+    counts = [len(own) for own in numbers]
+    assert min(counts) >= 18
+    assert max(counts) - min(counts) <= 2
+    assert max(after - before for own in numbers for before, after in pairwise(own)) <= 18
+
+
+async def test_who_has_waited_longest_comes_first() -> None:
+    """Viewers at 100 frames per second do not push those of lower rates aside."""
+    fan_out, fast, _ = add_slow_viewers(1000, seconds_per_frame=20e-6)
+    slow = add_viewers(fan_out, 5, rate=50)
+    fan_out.send(tick(0))  # one slice
+    fan_out.send(tick(1))
+    while not slow[-1].texts:
+        await asyncio.sleep(0)
+    assert {tuple(viewer.texts) for viewer in slow} == {("1",)}
+    assert any("1" not in viewer.texts for viewer in fast)
+
+
+async def test_at_the_full_rate_each_tick_is_for_all_cohorts() -> None:
+    """Also if the next one arrives while it is written: viewers at `rate=auto` lose nothing by being in cohorts."""
+    clock = FakeClock(30e-6)
+    fan_out = FanOut(now=clock.read)
+    viewers = [FakeViewer() for _ in range(300)]
+    for viewer in viewers:
+        fan_out.join(viewer, StreamRequest(AUTO, any_phase=True))
+        viewer.on_write = clock.advance
+    fan_out.send(tick(0))  # one slice
+    fan_out.send(tick(1))
+    await settle()
+    assert {tuple(viewer.texts) for viewer in viewers} == {("0", "1")}

@@ -37,7 +37,7 @@ def test_before_any_measurement() -> None:
 def test_the_cost_of_frames_is_learned() -> None:
     """It is what they took, divided by their number."""
     process = Process()
-    process.run(20, frames=40_000, writing_s=0.48, cpu_s=0.6)
+    process.run(60, frames=40_000, writing_s=0.48, cpu_s=0.6)
     fixed = TICKS_COST + 400 * VIEWER_COST
     assert process.load.predict(400, 40_000) == pytest.approx(fixed + 0.48, rel=0.01)
     assert process.load.predict(400, 4_000) == pytest.approx(fixed + 0.048, rel=0.01)
@@ -46,8 +46,19 @@ def test_the_cost_of_frames_is_learned() -> None:
 def test_writing_counts_by_its_duration() -> None:
     """A worker that has to share its core needs more time than it gets of the processor."""
     process = Process()
-    process.run(20, frames=40_000, writing_s=0.8, cpu_s=0.4)
+    process.run(80, frames=40_000, writing_s=0.8, cpu_s=0.4)
     assert process.load.predict(400, 40_000) == pytest.approx(0.8 + TICKS_COST + 400 * VIEWER_COST, rel=0.01)
+
+
+def test_what_makes_frames_expensive_for_a_while_counts_little() -> None:
+    """As a storm of handshakes does. When it is over, its effect is over within a few seconds."""
+    process = Process()
+    process.run(60, frames=40_000, writing_s=0.28, cpu_s=0.4)
+    before = process.load.predict(400, 40_000)
+    process.run(3, frames=40_000, writing_s=0.42, cpu_s=1.0)
+    assert process.load.predict(400, 40_000) < before + 0.25 * (0.42 - 0.28)
+    process.run(5, frames=40_000, writing_s=0.28, cpu_s=0.4)
+    assert process.load.predict(400, 40_000) == pytest.approx(before, rel=0.02)
 
 
 def test_little_load_teaches_nothing() -> None:

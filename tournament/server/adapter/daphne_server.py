@@ -1,7 +1,8 @@
 """Daphne's server, with monotonic timeouts, a clean shutdown, and hooks for what the worker adds.
 
 Daphne keeps in `connections` what it knows of each WebSocket and each HTTP request that is in progress, and checks them
-once a second or two. Here the times in there are those of the monotonic clock.
+once a second or two. Here the times in there are those of the monotonic clock. An established WebSocket is not checked:
+a crowd of them would take 50 ms, and every tick of that time would be late.
 """
 
 import asyncio
@@ -76,6 +77,7 @@ class DaphneServer(Server):
         self._supervisor = supervisor
         self._ports: list[Any] = []
         self.connections: dict[Any, dict[str, Any]] = {}
+        self._to_check: dict[Any, None] = {}  # the connections that are not established WebSockets
 
     # --- For the worker ---
 
@@ -149,26 +151,41 @@ class DaphneServer(Server):
     def _application_ended(self, protocol: Any, task: asyncio.Task[None]) -> None:
         """Forget an application that ended without an error; `check_applications` handles the others."""
         details = self.connections.get(protocol)
-        if details is not None and not task.cancelled() and task.exception() is None:
-            details.pop("application_instance", None)
-            self._forget_if_over(protocol)
+        if details is None:
+            return
+        if task.cancelled() or task.exception() is not None:
+            self._to_check[protocol] = None
+            return
+        details.pop("application_instance", None)
+        self._forget_if_over(protocol)
 
     def protocol_connected(self, protocol: Any) -> None:
         """Add a WebSocket or request."""
         super().protocol_connected(protocol)
         self.connections[protocol]["connected"] = time.monotonic()
+        self._to_check[protocol] = None
+
+    def established(self, protocol: WebSocket) -> None:
+        """Check a WebSocket no longer, unless Daphne is to limit its duration: its handshake is over."""
+        if self.websocket_timeout < 0:
+            self._to_check.pop(protocol, None)
 
     def protocol_disconnected(self, protocol: Any) -> None:
         """Mark a WebSocket or request as over. No effect if that is done already, or it was never added."""
         if protocol in self.connections:
             self.connections[protocol].setdefault("disconnected", time.monotonic())
+            self._to_check[protocol] = None
             self._forget_if_over(protocol)
 
     def _forget_if_over(self, protocol: Any) -> None:
         """Forget a WebSocket or request that is over, with its application, at once: a crowd is thousands."""
         details = self.connections.get(protocol, {})
         if "disconnected" in details and "application_instance" not in details:
-            del self.connections[protocol]
+            self._forget(protocol)
+
+    def _forget(self, protocol: Any) -> None:
+        self.connections.pop(protocol, None)
+        self._to_check.pop(protocol, None)
 
     def kill_all_applications(self) -> Any:
         """Cancel the applications that are left when the server stops, and have the reactor wait for their end.
@@ -202,12 +219,12 @@ class DaphneServer(Server):
 
     def _check_each(self, check: Callable[[Any, dict[str, Any]], None]) -> None:
         """Check each WebSocket and request. One whose check fails is forgotten, so that the others are checked."""
-        for protocol, details in list(self.connections.items()):
+        for protocol in list(self._to_check):
             try:
-                check(protocol, details)
+                check(protocol, self.connections[protocol])
             except Exception:
                 logger.exception("a connection could not be checked and is forgotten")
-                self.connections.pop(protocol, None)
+                self._forget(protocol)
 
     def _check_application(self, protocol: Any, details: dict[str, Any]) -> None:
         application = details.get("application_instance")

@@ -23,7 +23,6 @@ import uvloop
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.main import installReactor
 from twisted.internet.tcp import Port
-from twisted.python.log import callWithLogger
 
 # Seconds for which events are handled in one iteration of the loop.
 EVENTS_SLICE_S: Final = 0.003
@@ -84,13 +83,9 @@ class MonotonicReactor(AsyncioSelectorReactor):
             RuntimeError: uvloop has closed the poll handle.
         """
         if selectable in self._readers:
-            self._asyncioEventloop.add_reader(
-                self._readers[selectable], callWithLogger, selectable, self._readOrWrite, selectable, True
-            )
+            self._asyncioEventloop.add_reader(self._readers[selectable], self._readOrWrite, selectable, True)
         elif selectable in self._writers:
-            self._asyncioEventloop.add_writer(
-                self._writers[selectable], callWithLogger, selectable, self._readOrWrite, selectable, False
-            )
+            self._asyncioEventloop.add_writer(self._writers[selectable], self._readOrWrite, selectable, False)
 
     def _watch_again(self, selectable: Any) -> None:
         """Have the event loop forget the closed poll handle, and open another."""

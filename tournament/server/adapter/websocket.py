@@ -118,6 +118,7 @@ class WebSocket(WebSocketProtocol):
     def onOpen(self) -> None:  # noqa: N802 - Autobahn's name
         """Free the handshake, which is kilobytes from a browser, and read what the client sent behind it."""
         super().onOpen()
+        self.server.established(self)
         self.events.opened()
         if self.http_channel is not None:
             # The channel and its request refer to each other. Apart, both are freed at once; otherwise those of a crowd

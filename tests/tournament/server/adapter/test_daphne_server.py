@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import Any
 from unittest.mock import Mock
 
@@ -110,6 +111,41 @@ async def test_a_connected_client_is_not_affected(server: DaphneServer, clocks: 
     assert client.check_timeouts.called
     assert client in server.connections
     application.cancel()
+
+
+@pytest.mark.parametrize("limit", [-1, 86_400])
+async def test_an_established_websocket_is_not_checked(server: DaphneServer, limit: float) -> None:
+    """Unless Daphne limits its duration: the checks of a crowd would make ticks late. It is checked once it leaves."""
+    server.websocket_timeout = limit
+    application = connected(server, client := Mock())
+    server.established(client)
+    server.check_timeouts()
+    assert client.check_timeouts.called is (limit >= 0)
+    server.protocol_disconnected(client)
+    application.cancel()
+    await asyncio.wait({application})
+    server.check_applications()
+    assert not server.connections
+    assert not server._to_check
+
+
+async def test_an_exception_of_an_established_websocket_is_reported(
+    server: DaphneServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its application is checked again as soon as it fails."""
+
+    async def fail() -> None:
+        raise ValueError("oh no")
+
+    server.protocol_connected(client := Mock())
+    server.established(client)
+    server.connections[client]["application_instance"] = task = asyncio.create_task(fail())
+    task.add_done_callback(partial(server._application_ended, client))
+    await asyncio.wait({task})
+    await asyncio.sleep(0)
+    server.check_applications()
+    assert [record.getMessage() for record in caplog.records] == ["exception inside the application: oh no"]
+    assert client.handle_exception.call_count == 1
 
 
 def test_twisted_timers_follow_the_monotonic_clock() -> None:
