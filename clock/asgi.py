@@ -1,4 +1,4 @@
-"""ASGI as the clock uses it: its types, and the two extensions that our own server adds.
+"""ASGI as the clock uses it: its types, and the three extensions that our own server adds.
 
 This module is all that `clock` and the server share. Under a server without the extensions, such as plain Daphne or
 Uvicorn, the clock works without them.
@@ -63,8 +63,8 @@ class ServerStatus:
 
 
 # The ASGI extension of an HTTP request by which a server offers to answer its repetitions without the application:
-# `scope["extensions"][REPEATED_REQUEST]["answer_with"](answer)`. Whoever sends the same bytes again on the same
-# connection gets what `answer` returns then. That must not depend on anything but the request and the present.
+# `scope["extensions"][REPEATED_REQUEST]["answer_with"](answer)`, before the response is complete. Whoever sends the same
+# bytes from then on gets what `answer` returns. So that must not depend on anything but the request and the present.
 REPEATED_REQUEST: Final = "tournament.repeated_request"
 
 

@@ -39,6 +39,9 @@ JITTER: Final = 0.25
 # A rise that lasted for so many seconds was right, and the dwell time starts again with the minimum.
 STABLE_AFTER_S: Final = 120.0
 
+# Predicted load from which on a lower rate can help against conflation. Below it, something else keeps the worker busy.
+MIN_HELPED: Final = 0.25
+
 # Seconds that a lower rate has to show its effect on conflation.
 SETTLE_S: Final = 0.5
 
@@ -106,8 +109,9 @@ class RateControl:
         )
         self._judge_load()
         index = self._rates.index(self._fan_out.auto_rate)
-        is_overrun = self.load.is_overrun and now - self._changed_at >= SETTLE_S
-        if index + 1 < len(self._rates) and (is_overrun or self.predict(self._rates[index]) > TOO_HIGH):
+        load = self.predict(self._rates[index])
+        is_overrun = self.load.is_overrun and load >= MIN_HELPED and now - self._changed_at >= SETTLE_S
+        if index + 1 < len(self._rates) and (is_overrun or load > TOO_HIGH):
             self._lower(index, now)
         elif index > 0 and not self.load.is_overrun and self.predict(self._rates[index - 1]) <= ROOM:
             if now - self._room_since >= self._wait_s:

@@ -115,6 +115,7 @@ class DaphneServer(Server):
 
     def _started(self) -> None:
         self.http_factory.protocol = channel_maker(self._http_rules)
+        self.http_factory.log = _log_nothing  # Twisted's access log: Daphne has one of its own, and this one goes nowhere
         self.ws_factory.protocol = WebSocket.with_options_of(self.ws_factory, self._events.connected)
         if not self.endpoints:
             self.http_factory.doStart()  # otherwise a port does it
@@ -254,6 +255,10 @@ class DaphneServer(Server):
             logger.error("exception inside the application: %s", error, exc_info=error)
             if "disconnected" not in self.connections[protocol]:
                 protocol.handle_exception(error)
+
+
+def _log_nothing(_request: Any) -> None:
+    """Do without a log line."""
 
 
 def _answer_repetitions(channel: HttpChannel, answer: Answer) -> None:

@@ -13,8 +13,10 @@ from twisted.web.http import HTTPChannel, _GenericHTTPChannelProtocol
 
 from clock.asgi import Response
 
-# Bytes of a request whose repetitions are recognized: each connection keeps one. Those of browsers have a thousand.
+# Bytes of a request whose repetitions are recognized, and how many such requests there are. Those of browsers have a
+# thousand bytes, and all browsers of one kind send the same.
 MAX_REPEATED_BYTES: Final = 2048
+MAX_REPEATED: Final = 500
 
 # What ends a request without a body, and nothing else in it: RFC 9112, section 2.1.
 END_OF_HEADERS: Final = b"\r\n\r\n"
@@ -61,6 +63,28 @@ class HttpRules(Protocol):
         """Return the status that refuses a request, or how it goes on."""
 
 
+class Repetitions:
+    """The requests whose repetitions are answered at once, by their bytes, with what answers them.
+
+    One object serves all connections. When it is full, the oldest request makes way.
+    """
+
+    def __init__(self) -> None:
+        self._answers: dict[tuple[bool, bytes], Callable[[], bytes]] = {}
+
+    def add(self, request: bytes, answer: Callable[[], bytes], *, is_secure: bool) -> None:
+        """Answer a request with these bytes. No effect if they cannot be told from those of another request."""
+        if len(request) <= MAX_REPEATED_BYTES and request.find(END_OF_HEADERS) == len(request) - len(END_OF_HEADERS):
+            self._answers.pop((is_secure, request), None)
+            if len(self._answers) >= MAX_REPEATED:
+                del self._answers[next(iter(self._answers))]
+            self._answers[is_secure, request] = answer
+
+    def find(self, request: bytes, *, is_secure: bool) -> Callable[[], bytes] | None:
+        """Return what answers a request."""
+        return self._answers.get((is_secure, request))
+
+
 class Successor(Protocol):
     """The WebSocket that an HTTP connection has become."""
 
@@ -78,14 +102,14 @@ class HttpChannel(HTTPChannel):
     transport: Any  # mypy does not read the methods of zope's interfaces
     abortTimeout: Any = REFUSAL_TIMEOUT_S  # noqa: N815 - Twisted's name, and its type is int for no reason
 
-    def __init__(self, rules: HttpRules) -> None:
+    def __init__(self, rules: HttpRules, repetitions: Repetitions) -> None:
         super().__init__()
         self._rules = rules
+        self._repetitions = repetitions
         self.totalHeadersSize = self.MAX_LENGTH = rules.max_header_bytes  # all lines together, and each line
         self._idle = False  # between two requests
         self._refused = False
         self._request_bytes: bytes | None = None  # of the present request; empty if it came in parts
-        self._repeated: tuple[bytes, Callable[[], bytes]] | None = None  # a request, and what answers its repetitions
         self.successor: Successor | None = None
 
     @property
@@ -99,6 +123,7 @@ class HttpChannel(HTTPChannel):
         """Start the deadline of the first request."""
         self.timeOut: Any = self._rules.request_timeout_s  # Twisted's type is int for no reason
         super().connectionMade()
+        self._is_secure = self.isSecure()
 
     def resetTimeout(self) -> None:  # noqa: N802 - Twisted's name
         """Leave the deadline as it is: Twisted would move it with each byte received."""
@@ -123,12 +148,17 @@ class HttpChannel(HTTPChannel):
         """Read what the client has sent, unless it was refused."""
         if self._refused:
             return
-        if self._idle:
-            if self._repeated is not None and data == self._repeated[0]:
-                self.transport.write(self._repeated[1]())
+        if self._idle or self._request_bytes is None:
+            answer = self._repetitions.find(data, is_secure=self._is_secure)
+            if answer is not None:
+                self.transport.write(answer())
                 self.setTimeout(self._rules.idle_timeout_s)
+                self._idle = True
                 return
+        if self._idle:
             self._idle = False
+            # Twisted looks for a timer that is to fire sooner in the list of all timers. Starting another one is fast.
+            self.setTimeout(None)
             self.setTimeout(self._rules.request_timeout_s)
         self._request_bytes = data if self._request_bytes is None else b""
         super().dataReceived(data)
@@ -171,13 +201,12 @@ class HttpChannel(HTTPChannel):
         super().allHeadersReceived()
 
     def answer_repetitions(self, answer: Callable[[], bytes]) -> None:
-        """Answer the request that is in progress with these bytes whenever the client sends it again.
+        """Answer repetitions of the request that is in progress with these bytes, whoever sends them.
 
-        No effect if its bytes cannot be told from those of another request.
+        No effect if the connection ends with this request.
         """
-        data = self._request_bytes
-        if data and len(data) <= MAX_REPEATED_BYTES and data.find(END_OF_HEADERS) == len(data) - len(END_OF_HEADERS):
-            self._repeated = (data, answer)
+        if self._request_bytes and self.persistent:
+            self._repetitions.add(self._request_bytes, answer, is_secure=self._is_secure)
 
     # --- Refusing ---
 
@@ -208,7 +237,8 @@ class HttpChannel(HTTPChannel):
 
 def channel_maker(rules: HttpRules) -> Callable[[], Any]:
     """Return what makes the protocol of a new connection, for an `HTTPFactory`. Over TLS it may switch to HTTP/2."""
-    return lambda: _GenericHTTPChannelProtocol(HttpChannel(rules))
+    repetitions = Repetitions()
+    return lambda: _GenericHTTPChannelProtocol(HttpChannel(rules, repetitions))
 
 
 def to_bytes(response: Response) -> bytes:

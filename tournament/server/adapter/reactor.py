@@ -10,12 +10,14 @@ Twisted would wait for the error forever, and the descriptor would stay open. So
 that had an event in the next iteration of the loop, and watches it again if uvloop has closed its handle. The socket
 itself then reports the error.
 
-A crowd that connects, or loads pages, can have hundreds of descriptors ready at once, and the ticks of all others would
-wait until all are served. So the reactor handles events for `EVENTS_SLICE_S` seconds in one iteration of the loop, and
-leaves the rest. The kernel reports them again in the next iteration, behind those that came meanwhile.
+A crowd that connects, or loads pages, can have thousands of descriptors ready at once, and the ticks of all others would
+wait until all are served. So the reactor handles events for `EVENTS_SLICE_S` seconds in one iteration of the loop. Those
+that are left wait in a queue, and are not watched meanwhile: the kernel would report them again in each iteration. A
+descriptor whose `is_prompt` is true need not wait, for example that of a viewer, whose pong is due.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -38,7 +40,9 @@ class MonotonicReactor(AsyncioSelectorReactor):
 
     def __init__(self, loop: Any) -> None:
         self._had_events: set[Any] = set()  # since the loop's last iteration
+        self._is_check_due = False
         self._slice_ends_at = 0.0
+        self._deferred: deque[tuple[Any, bool]] = deque()  # events that wait: descriptors, and whether they are read
         super().__init__(loop)
 
     def addReader(self, reader: Any) -> None:  # noqa: N802 - Twisted's name
@@ -59,16 +63,43 @@ class MonotonicReactor(AsyncioSelectorReactor):
 
     def _readOrWrite(self, selectable: Any, read: bool) -> None:  # noqa: FBT001, N802 - Twisted's name
         now = time.monotonic()
-        if not self._had_events:
+        if not self._is_check_due:
+            self._is_check_due = True
             self._asyncioEventloop.call_soon(self._check_watched)
             self._slice_ends_at = now + EVENTS_SLICE_S
+        if (self._deferred or now >= self._slice_ends_at) and not getattr(selectable, "is_prompt", False):
+            self._defer(selectable, read)
+        else:
+            self._handle(selectable, read)
+
+    def _handle(self, selectable: Any, read: bool) -> None:  # noqa: FBT001 - as Twisted's
         self._had_events.add(selectable)
-        if now < self._slice_ends_at:
-            if isinstance(selectable, Port):
-                selectable.numberAccepts = min(selectable.numberAccepts, MAX_ACCEPTS)
-            super()._readOrWrite(selectable, read)
+        if isinstance(selectable, Port):
+            selectable.numberAccepts = min(selectable.numberAccepts, MAX_ACCEPTS)
+        super()._readOrWrite(selectable, read)
+
+    def _defer(self, selectable: Any, read: bool) -> None:  # noqa: FBT001 - as Twisted's
+        if read:
+            self._asyncioEventloop.remove_reader(selectable.fileno())
+        else:
+            self._asyncioEventloop.remove_writer(selectable.fileno())
+        if not self._deferred:
+            self._asyncioEventloop.call_soon(self._handle_deferred)
+        self._deferred.append((selectable, read))
+
+    def _handle_deferred(self) -> None:
+        """Handle events that have waited, in their order, and watch their descriptors again."""
+        end = time.monotonic() + EVENTS_SLICE_S
+        while self._deferred and time.monotonic() < end:
+            selectable, read = self._deferred.popleft()
+            if selectable in (self._readers if read else self._writers):
+                self._handle(selectable, read)
+        self._check_watched()
+        if self._deferred:
+            self._asyncioEventloop.call_soon(self._handle_deferred)
 
     def _check_watched(self) -> None:
+        self._is_check_due = False
         had_events, self._had_events = self._had_events, set()
         for selectable in had_events:
             try:
@@ -77,14 +108,15 @@ class MonotonicReactor(AsyncioSelectorReactor):
                 self._watch_again(selectable)
 
     def _watch(self, selectable: Any) -> None:
-        """Register a watched descriptor with the event loop once more: no effect while its poll handle is open.
+        """Register a watched descriptor with the event loop once more.
 
         Raises:
             RuntimeError: uvloop has closed the poll handle.
         """
+        # Twisted itself would register a function that first sets up a context for its log.
         if selectable in self._readers:
             self._asyncioEventloop.add_reader(self._readers[selectable], self._readOrWrite, selectable, True)
-        elif selectable in self._writers:
+        if selectable in self._writers:
             self._asyncioEventloop.add_writer(self._writers[selectable], self._readOrWrite, selectable, False)
 
     def _watch_again(self, selectable: Any) -> None:

@@ -119,6 +119,7 @@ class WebSocket(WebSocketProtocol):
         """Free the handshake, which is kilobytes from a browser, and read what the client sent behind it."""
         super().onOpen()
         self.server.established(self)
+        self.transport.is_prompt = True  # for the reactor: its pongs are due
         self.events.opened()
         if self.http_channel is not None:
             # The channel and its request refer to each other. Apart, both are freed at once; otherwise those of a crowd
