@@ -63,8 +63,8 @@ class ServerStatus:
 
 
 # The ASGI extension of an HTTP request by which a server offers to answer its repetitions without the application:
-# `scope["extensions"][REPEATED_REQUEST]["answer_with"](answer)`, before the response is complete. Whoever sends the same
-# bytes from then on gets what `answer` returns. So that must not depend on anything but the request and the present.
+# `scope["extensions"][REPEATED_REQUEST]["answer_with"](answer)`, before the response is complete. From then on, whoever
+# sends the same bytes gets what `answer` returns. So that must not depend on anything but the request and the present.
 REPEATED_REQUEST: Final = "tournament.repeated_request"
 
 

@@ -58,8 +58,9 @@ class ClassResult:
     `frames` arrived within the window. Lateness is the wall clock on arrival minus the frame's `at`. `duplicates` and
     `steps_back` count frames whose `at` was equal to or below the previous one. The gap is the longest time that any
     client was without a frame; the start and the end of the window count as frames. `worst_ticks` is how many ticks
-    with from_ms <= at < to_ms the worst-off client received, up to 0.3 s after the end; `total_worst_rate` is the frames per
-    second of the worst-off client in all windows since the last clients connected, by the intervals between its frames.
+    with from_ms <= at < to_ms the worst-off client received, up to 0.3 s after the end; `total_worst_rate` is the
+    frames per second of the worst-off client in all its windows since the last clients connected, by the intervals
+    between its frames.
     """
 
     clients: int

@@ -48,9 +48,15 @@ TWISTED = [
     ),
     *_pins(
         "Twisted",
-        "twisted.python.log:",
+        "twisted.internet.tcp:Port",
         SERVER + "reactor.py",
-        {"callWithLogger": ("(logger, func, *args, **kw)", "is what Twisted registers with the event loop")},
+        {"numberAccepts": (INSTANCE, "accepts a few connections at a time")},
+    ),
+    *_pins(
+        "Twisted",
+        "twisted.web.http:HTTPFactory",
+        SERVER + "daphne_server.py",
+        {"log": ("(request)", "writes no access log")},
     ),
     *_pins(
         "Twisted",
@@ -70,6 +76,12 @@ TWISTED = [
             "registerProducer": ("(producer, streaming)", "learns when all queued data has been sent"),
             "unregisterProducer": ("()", "parts the HTTP channel from the transport"),
         },
+    ),
+    *_pins(
+        "Twisted",
+        "twisted.web.http:HTTPFactory",
+        SERVER + "daphne_server.py",
+        {"log": ("(request)", "writes no access log")},
     ),
     *_pins(
         "Twisted",
@@ -165,6 +177,7 @@ TWISTED = [
             "allHeadersReceived": ("()", "checks a request before its body"),
             "checkPersistence": ("(request, version)", "one request a connection on the metrics port"),
             "connectionLost": ("(reason)", "counts the connections of the metrics port"),
+            "persistent": (CLASS, "whether the connection is kept after this request"),
             "connectionMade": ("()", "starts the first deadline"),
             "dataReceived": ("(data)", "drops what a refused client sends"),
             "forceAbortClient": ("()", "disconnects a refused client"),
@@ -315,7 +328,7 @@ DAPHNE = [
     *_pins(
         "daphne",
         "daphne.server:Server",
-        SERVER + "daphne_server.py",
+        SERVER + "daphne_server.py, checked_server.py",
         {
             "abort_start": (INSTANCE, "an endpoint is unavailable"),
             "application": (INSTANCE, "the ASGI application"),
@@ -351,11 +364,9 @@ DAPHNE = [
     *_pins(
         "daphne",
         "daphne.ws_protocol:WebSocketProtocol",
-        SERVER + "websocket.py",
+        SERVER + "websocket.py, checked_server.py",
         {
-            "check_timeouts": ("()", "follows the monotonic clock"),
             "clean_headers": (INSTANCE, "the handshake, which is freed"),
-            "duration": ("()", "follows the monotonic clock"),
             "handle_exception": ("(exception)", "answers a handshake once"),
             "handle_reply": ("(message)", "closes with a reason"),
             "handshake_deferred": (INSTANCE, "there while a handshake waits for its answer"),
@@ -379,7 +390,7 @@ DAPHNE = [
     *_pins(
         "daphne",
         "daphne.http_protocol:WebRequest",
-        SERVER + "request_guard.py, daphne_server.py",
+        SERVER + "request_guard.py, checked_server.py, daphne_server.py",
         {
             "basic_error": ("(status, status_text, body)", "refuses an ambiguous target"),
             "check_timeouts": ("()", "answers a request past its time limit"),

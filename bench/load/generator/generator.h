@@ -65,6 +65,7 @@ struct client {
     bool counted, connecting, lenient;
     uint32_t ticks;
     double total_ticks;
+    int64_t total_ms;
     int64_t first_tick_ms, last_tick_ms; /* in the window */
     int64_t last_at_ms, last_received_ns, largest_gap_ns;
     /* Connecting. A client is connected when it has the 101, a frame, and all its answers from /clock/now. */

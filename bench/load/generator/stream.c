@@ -68,7 +68,7 @@ void start_connecting(void)
     batch.handshakes_ns = realloc(batch.handshakes_ns, (batch.requested + 1) * sizeof *batch.handshakes_ns);
     if (!batch.handshakes_ns) abort();
     window.total_ms = 0;
-    for (long i = 0; i < client_count; i++) clients[i]->total_ticks = 0;
+    for (long i = 0; i < client_count; i++) clients[i]->total_ticks = clients[i]->total_ms = 0;
 }
 
 static void fail_overdue_clients(void)

@@ -87,19 +87,20 @@ static void print_class(const struct class *class)
 {
     int64_t gap_ns = 0;
     uint32_t worst = UINT32_MAX;
-    double total_worst = INFINITY;
+    double worst_rate = INFINITY;
     for (long i = 0; i < client_count; i++) {
         const struct client *client = clients[i];
         int64_t last_gap_ns = window.ended_ns - client->last_received_ns;
         if (!client->counted || client->class != class) continue;
         if (client->ticks < worst) worst = client->ticks;
-        if (client->total_ticks < total_worst) total_worst = client->total_ticks;
+        if (client->total_ticks * 1000 / client->total_ms < worst_rate)
+            worst_rate = client->total_ticks * 1000 / client->total_ms;
         if (client->largest_gap_ns > gap_ns) gap_ns = client->largest_gap_ns;
         if (last_gap_ns > gap_ns) gap_ns = last_gap_ns;
     }
-    if (!class->clients) worst = total_worst = 0;
+    if (!class->clients) worst = worst_rate = 0;
     printf("\"%s\": {\"clients\": %ld, \"frames\": %ld, \"worst_ticks\": %u, \"total_worst_rate\": %.3f, ", class->name,
-           class->clients, class->frames, worst, window.total_ms ? total_worst * 1000 / window.total_ms : 0);
+           class->clients, class->frames, worst, worst_rate);
     printf("\"largest_gap_ms\": %.3f, \"duplicates\": %ld, \"steps_back\": %ld, ", gap_ns / 1e6, class->duplicates,
            class->steps_back);
     print_histogram("lateness", class->late);
@@ -113,7 +114,10 @@ bool continue_ending(void)
     if (now_ns() < window.to_ms * MS + GRACE_NS) return false;
     window.total_ms += window.to_ms - window.from_ms;
     for (long i = 0; i < client_count; i++)
-        if (clients[i]->counted) clients[i]->total_ticks += ticks_of_full_window(clients[i]);
+        if (clients[i]->counted) {
+            clients[i]->total_ticks += ticks_of_full_window(clients[i]);
+            clients[i]->total_ms += window.to_ms - window.from_ms;
+        }
     printf("{\"from_ms\": %lld, \"to_ms\": %lld, \"total_ms\": %lld, \"seconds\": %.4f, \"pings\": %ld, ",
            (long long)window.from_ms, (long long)window.to_ms, (long long)window.total_ms, seconds, window.pings);
     printf("\"cpu_share\": %.4f, \"waited_share\": %.4f, ", (window.cpu_ended_s - window.cpu_started_s) / seconds,

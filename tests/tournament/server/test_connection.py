@@ -45,6 +45,7 @@ class Line:
             max_control_frames=max_control_frames,
         )
         self.server = SimpleNamespace(
+            established=lambda _socket: None,
             connections=connections,
             root_path="",
             proxy_forwarded_address_header=None,
@@ -328,32 +329,10 @@ def test_a_closing_connection_is_not_pinged(line: Line) -> None:
     assert line.read() == b"\x88\x02\x0f\xac"
 
 
-def test_daphne_sends_no_pings(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its pings follow the wall clock, which can be set."""
-    line.server.websocket_timeout = -1
-    line.server.ping_interval = 6
-    line.open()
-    line.read()
-    monkeypatch.setattr("time.time", lambda: 1e12)
-    line.socket.check_timeouts()
-    line.flush()
-    assert line.read() == b""
-
-
-@pytest.mark.parametrize(("timeout", "closed"), [(-1, False), (100, False), (0, True)])
-def test_daphnes_limit_on_the_duration_of_a_connection(line: Line, timeout: float, *, closed: bool) -> None:
-    """A negative limit is off; any other follows the monotonic clock."""
-    line.server.websocket_timeout = timeout
-    line.open()
-    line.socket.check_timeouts()
-    assert (line.socket.state != line.socket.STATE_OPEN) is closed
-
-
 def test_a_handshake_that_the_application_does_not_answer(line: Line) -> None:
-    """It is refused with 403 after Daphne's time limit for handshakes."""
-    line.server.websocket_connect_timeout = 0
+    """It is refused with 403. The server does that after Daphne's time limit for handshakes."""
     line.socket.dataReceived(HANDSHAKE)
-    line.socket.check_timeouts()
+    line.socket.serverReject()
     line.flush()
     assert line.read().startswith(b"HTTP/1.1 403 ")
 

@@ -1,38 +1,25 @@
-"""Daphne's server, with monotonic timeouts, a clean shutdown, and hooks for what the worker adds.
-
-Daphne keeps in `connections` what it knows of each WebSocket and each HTTP request that is in progress, and checks them
-once a second or two. Here the times in there are those of the monotonic clock. An established WebSocket is not checked:
-a crowd of them would take 50 ms, and every tick of that time would be late.
-"""
+"""Daphne's server, with a clean shutdown, and hooks for what the worker adds."""
 
 import asyncio
-import logging
 import socket
 import sys
-import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from daphne.http_protocol import WebRequest
-from daphne.server import Server
 from twisted.internet import defer
 
 from clock.asgi import REPEATED_REQUEST, Answer
 from clock.process.supervisor import Supervisor
 from tournament.server.adapter.adopted_connection import AdoptedConnection
+from tournament.server.adapter.checked_server import CheckedServer
 from tournament.server.adapter.connection_events import ConnectionEvents
 from tournament.server.adapter.http_channel import HttpChannel, HttpRules, channel_maker, to_bytes
 from tournament.server.adapter.inbox import Inbox
 from tournament.server.adapter.library_logs import log_twisted_errors, omit_autobahn_colours
 from tournament.server.adapter.reactor import current_reactor
 from tournament.server.adapter.websocket import WebSocket
-
-# Seconds between two checks of the applications, and of the time limits.
-APPLICATION_INTERVAL_S: Final = 1.0
-TIMEOUT_INTERVAL_S: Final = 2.0
-
-logger = logging.getLogger(__name__)
 
 
 class ServerEvents(Protocol):
@@ -54,7 +41,7 @@ class ServerEvents(Protocol):
         """Complete the ASGI scope of a WebSocket, or of an HTTP request."""
 
 
-class DaphneServer(Server):
+class DaphneServer(CheckedServer):
     """Daphne's server. Its tasks run under `supervisor`; `options` are Daphne's own.
 
     Without endpoints all of its connections come from `adopt`.
@@ -70,14 +57,11 @@ class DaphneServer(Server):
         supervisor: Supervisor,
         **options: Any,
     ) -> None:
-        super().__init__(application, endpoints or ["none: Daphne insists on one"], **options)
+        super().__init__(application, endpoints or ["none: Daphne insists on one"], supervisor=supervisor, **options)
         self.endpoints = endpoints
         self._events = events
         self._http_rules = http_rules
-        self._supervisor = supervisor
         self._ports: list[Any] = []
-        self.connections: dict[Any, dict[str, Any]] = {}
-        self._to_check: dict[Any, None] = {}  # the connections that are not established WebSockets
 
     # --- For the worker ---
 
@@ -115,7 +99,7 @@ class DaphneServer(Server):
 
     def _started(self) -> None:
         self.http_factory.protocol = channel_maker(self._http_rules)
-        self.http_factory.log = _log_nothing  # Twisted's access log: Daphne has one of its own, and this one goes nowhere
+        self.http_factory.log = _log_nothing  # Twisted's access log goes nowhere, and Daphne has its own
         self.ws_factory.protocol = WebSocket.with_options_of(self.ws_factory, self._events.connected)
         if not self.endpoints:
             self.http_factory.doStart()  # otherwise a port does it
@@ -145,48 +129,9 @@ class DaphneServer(Server):
         inbox = Inbox()
         application = self.application(scope, inbox.get, partial(self.handle_reply, protocol))
         task = asyncio.get_event_loop().create_task(application)
-        task.add_done_callback(partial(self._application_ended, protocol))
+        task.add_done_callback(partial(self.application_ended, protocol))
         self.connections[protocol]["application_instance"] = task
         return inbox
-
-    def _application_ended(self, protocol: Any, task: asyncio.Task[None]) -> None:
-        """Forget an application that ended without an error; `check_applications` handles the others."""
-        details = self.connections.get(protocol)
-        if details is None:
-            return
-        if task.cancelled() or task.exception() is not None:
-            self._to_check[protocol] = None
-            return
-        details.pop("application_instance", None)
-        self._forget_if_over(protocol)
-
-    def protocol_connected(self, protocol: Any) -> None:
-        """Add a WebSocket or request."""
-        super().protocol_connected(protocol)
-        self.connections[protocol]["connected"] = time.monotonic()
-        self._to_check[protocol] = None
-
-    def established(self, protocol: WebSocket) -> None:
-        """Check a WebSocket no longer, unless Daphne is to limit its duration: its handshake is over."""
-        if self.websocket_timeout < 0:
-            self._to_check.pop(protocol, None)
-
-    def protocol_disconnected(self, protocol: Any) -> None:
-        """Mark a WebSocket or request as over. No effect if that is done already, or it was never added."""
-        if protocol in self.connections:
-            self.connections[protocol].setdefault("disconnected", time.monotonic())
-            self._to_check[protocol] = None
-            self._forget_if_over(protocol)
-
-    def _forget_if_over(self, protocol: Any) -> None:
-        """Forget a WebSocket or request that is over, with its application, at once: a crowd is thousands."""
-        details = self.connections.get(protocol, {})
-        if "disconnected" in details and "application_instance" not in details:
-            self._forget(protocol)
-
-    def _forget(self, protocol: Any) -> None:
-        self.connections.pop(protocol, None)
-        self._to_check.pop(protocol, None)
 
     def kill_all_applications(self) -> Any:
         """Cancel the applications that are left when the server stops, and have the reactor wait for their end.
@@ -200,62 +145,6 @@ class DaphneServer(Server):
             application.cancel()
         return defer.Deferred.fromFuture(asyncio.gather(*left, return_exceptions=True)) if left else None
 
-    # --- Periodic checks. Daphne calls each checker once; from then on a supervised task runs the check. ---
-
-    def application_checker(self) -> None:
-        """Start to check the applications."""
-        self._supervisor.start("application checker", partial(_repeat, self.check_applications, APPLICATION_INTERVAL_S))
-
-    def timeout_checker(self) -> None:
-        """Start to check the time limits."""
-        self._supervisor.start("timeout checker", partial(_repeat, self.check_timeouts, TIMEOUT_INTERVAL_S))
-
-    def check_applications(self) -> None:
-        """Handle the applications that ended with an error, or do not end though their client has disconnected."""
-        self._check_each(self._check_application)
-
-    def check_timeouts(self) -> None:
-        """Enforce Daphne's time limits."""
-        self._check_each(self._check_timeout)
-
-    def _check_each(self, check: Callable[[Any, dict[str, Any]], None]) -> None:
-        """Check each WebSocket and request. One whose check fails is forgotten, so that the others are checked."""
-        for protocol in list(self._to_check):
-            try:
-                check(protocol, self.connections[protocol])
-            except Exception:
-                logger.exception("a connection could not be checked and is forgotten")
-                self._forget(protocol)
-
-    def _check_application(self, protocol: Any, details: dict[str, Any]) -> None:
-        application = details.get("application_instance")
-        if application is None:
-            self._forget_if_over(protocol)
-        elif application.done():
-            self._report_end(protocol, details.pop("application_instance"))
-            self._forget_if_over(protocol)
-        elif self._is_overdue(details):
-            logger.warning("an application did not end within %g s: cancelled", self.application_close_timeout)
-            application.cancel()
-
-    def _check_timeout(self, protocol: Any, details: dict[str, Any]) -> None:
-        if not isinstance(protocol, WebRequest):
-            protocol.check_timeouts()
-        elif self.http_timeout and time.monotonic() - details["connected"] > self.http_timeout:
-            protocol.request_start = 0.0  # Daphne compares it with the wall clock: long ago by any
-            protocol.check_timeouts()
-
-    def _is_overdue(self, details: dict[str, Any]) -> bool:
-        since = details.get("disconnected")
-        return since is not None and time.monotonic() - since > self.application_close_timeout
-
-    def _report_end(self, protocol: Any, application: asyncio.Task[None]) -> None:
-        error = None if application.cancelled() else application.exception()
-        if error is not None:
-            logger.error("exception inside the application: %s", error, exc_info=error)
-            if "disconnected" not in self.connections[protocol]:
-                protocol.handle_exception(error)
-
 
 def _log_nothing(_request: Any) -> None:
     """Do without a log line."""
@@ -264,10 +153,3 @@ def _log_nothing(_request: Any) -> None:
 def _answer_repetitions(channel: HttpChannel, answer: Answer) -> None:
     """Answer the repetitions of a channel's request with what the application returns for each of them."""
     channel.answer_repetitions(lambda: to_bytes(answer()))
-
-
-async def _repeat(check: Callable[[], None], interval_s: float) -> None:
-    """Check once per interval, forever."""
-    while True:
-        check()
-        await asyncio.sleep(interval_s)

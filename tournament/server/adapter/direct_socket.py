@@ -1,4 +1,4 @@
-"""The way to write straight to the socket of a connection, past Twisted's own buffers."""
+"""Straight to a socket, past Twisted's buffers, and straight from it, past Autobahn's parser."""
 
 import socket
 from collections.abc import Callable
@@ -10,6 +10,10 @@ from twisted.internet import tcp
 # that does not read. It must be this and not SO_SNDBUF, which counts what is in flight too, and so starves a client
 # that is far away.
 UNSENT_LIMIT_BYTES: Final = 64 * 1024
+
+# A pong that is one whole frame, with a mask and a payload of four bytes each: RFC 6455, section 5.2.
+_SHORT_PONG: Final = b"\x8a\x84"
+_SHORT_PONG_LENGTH: Final = 10
 
 
 def open_direct_socket(transport: Any, websocket: Any) -> Callable[[bytes], int] | None:
@@ -35,3 +39,13 @@ def open_direct_socket(transport: Any, websocket: Any) -> Callable[[bytes], int]
 def has_queued_data(transport: Any) -> bool:
     """Return whether the transport has data that is not sent yet: Twisted has no public way to ask."""
     return bool(transport.dataBuffer or transport._tempDataBuffer)
+
+
+def read_short_pong(data: bytes) -> bytes | None:
+    """Return the payload of a pong with four bytes, or None if this is anything else.
+
+    A crowd answers the heartbeat with thousands of them a second, and Autobahn takes twenty times as long for one.
+    """
+    if len(data) != _SHORT_PONG_LENGTH or not data.startswith(_SHORT_PONG):
+        return None
+    return (int.from_bytes(data[2:6]) ^ int.from_bytes(data[6:])).to_bytes(4)

@@ -9,7 +9,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.web.http import Request
 
-from tournament.server.adapter.http_channel import HttpChannel, HttpRules
+from tournament.server.adapter.http_channel import HttpChannel, HttpRules, Repetitions
 from tournament.server.adapter.reactor import current_reactor
 
 
@@ -84,7 +84,7 @@ class HttpPort(ServerFactory[_Channel]):
         if self.connections >= self._max_connections:
             return None
         self.connections += 1
-        channel = _Channel(self._rules)
+        channel = _Channel(self._rules, Repetitions())
         channel.factory = self
         make_request: Any = partial(_Request, self._respond)
         channel.requestFactory = make_request

@@ -10,10 +10,10 @@ Twisted would wait for the error forever, and the descriptor would stay open. So
 that had an event in the next iteration of the loop, and watches it again if uvloop has closed its handle. The socket
 itself then reports the error.
 
-A crowd that connects, or loads pages, can have thousands of descriptors ready at once, and the ticks of all others would
-wait until all are served. So the reactor handles events for `EVENTS_SLICE_S` seconds in one iteration of the loop. Those
-that are left wait in a queue, and are not watched meanwhile: the kernel would report them again in each iteration. A
-descriptor whose `is_prompt` is true need not wait, for example that of a viewer, whose pong is due.
+A crowd that connects, or loads pages, can have thousands of descriptors ready at once, and the ticks of all others
+would wait until all are served. So the reactor handles events for `EVENTS_SLICE_S` seconds in one iteration of the
+loop. Those that are left wait in a queue, and are not watched meanwhile: the kernel would report them again in each
+iteration. A descriptor whose `is_prompt` is true need not wait, such as that of a viewer, whose pong is due.
 """
 
 import time

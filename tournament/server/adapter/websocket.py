@@ -4,7 +4,6 @@ The policy of a connection (which frames its client may send, when it is written
 `ConnectionEvents`. Autobahn and Daphne give none of the hooks below as their API, so all use of them is here.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any, Final, Self
 
@@ -12,8 +11,7 @@ from autobahn.websocket.types import ConnectionDeny
 from daphne.ws_protocol import WebSocketProtocol
 
 from tournament.server.adapter.connection_events import DETACHED, ConnectionEvents
-from tournament.server.adapter.direct_socket import has_queued_data, open_direct_socket
-from tournament.server.adapter.short_pong import read_short_pong
+from tournament.server.adapter.direct_socket import has_queued_data, open_direct_socket, read_short_pong
 
 # Seconds that a client has to read a close frame and answer it, before it is disconnected.
 CLOSE_TIMEOUT_S: Final = 0.9
@@ -49,7 +47,6 @@ class WebSocket(WebSocketProtocol):
         self.events: ConnectionEvents = DETACHED
         # The socket's own `send`, or None where frames cannot be written straight to the socket: over TLS.
         self.direct_send: Callable[[bytes], int] | None = None
-        self._opened_at = time.monotonic()
         self._refused = False
         self._disconnect_timer: Any = None  # of a connection that ends when all queued data has been sent
         self.request: Any = None  # the handshake, once all of it has been received
@@ -206,12 +203,10 @@ class WebSocket(WebSocketProtocol):
         self.events.clear_changed()
 
     def resumeProducing(self) -> None:  # noqa: N802 - Twisted's name
-        """Handle that the transport has sent all queued data."""
+        """Handle that the transport has sent all queued data, or that it is lost."""
         self.events.clear_changed()
 
-    def stopProducing(self) -> None:  # noqa: N802 - Twisted's name
-        """Handle the loss of the transport."""
-        self.events.clear_changed()
+    stopProducing = resumeProducing  # noqa: N815 - Twisted's name
 
     # --- Closing ---
 
@@ -248,17 +243,3 @@ class WebSocket(WebSocketProtocol):
             self._disconnect_timer.cancel()
         super().connectionLost(reason)
         self.events = DETACHED
-
-    # --- Time limits ---
-
-    def duration(self) -> float:
-        """Return the seconds since the connection was made, by the monotonic clock."""
-        return time.monotonic() - self._opened_at
-
-    def check_timeouts(self) -> None:
-        """Enforce Daphne's time limits. Its pings follow the wall clock and are not sent: see `Heartbeat`."""
-        if self.state == CONNECTING:
-            if self.duration() > self.server.websocket_connect_timeout:
-                self.serverReject()
-        elif 0 <= self.server.websocket_timeout < self.duration():
-            self.serverClose()

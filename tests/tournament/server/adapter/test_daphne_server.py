@@ -14,6 +14,7 @@ from daphne.http_protocol import WebRequest
 from clock.process.supervisor import Supervisor
 from testbed.processes import ROOT
 from tournament.server.adapter.daphne_server import DaphneServer
+from tournament.server.adapter.websocket import CONNECTING, OPEN
 
 HOURS = 3600.0
 
@@ -108,8 +109,43 @@ async def test_a_connected_client_is_not_affected(server: DaphneServer, clocks: 
     server.check_applications()
     server.check_timeouts()
     assert not application.cancelling()
-    assert client.check_timeouts.called
     assert client in server.connections
+    application.cancel()
+
+
+def websocket(state: int) -> Mock:
+    """Return a WebSocket in a state of Autobahn's."""
+    return Mock(state=state, STATE_CONNECTING=CONNECTING)
+
+
+async def test_the_time_limit_of_a_handshake(server: DaphneServer, clocks: Clocks, step: float) -> None:
+    """If the application has not answered it after 5 s, it is refused, whatever the wall clock does."""
+    server.websocket_connect_timeout = 5
+    application = connected(server, client := websocket(CONNECTING))
+    clocks.wall += step
+    clocks.running += 4.9
+    server.check_timeouts()
+    assert not client.serverReject.called
+    clocks.running += 0.2
+    server.check_timeouts()
+    assert client.serverReject.called
+    application.cancel()
+
+
+@pytest.mark.parametrize(("limit", "closed"), [(-1, False), (100, False), (0, True), (50, True)])
+async def test_daphnes_limit_on_the_duration_of_a_connection(
+    server: DaphneServer, clocks: Clocks, step: float, limit: float, *, closed: bool
+) -> None:
+    """A negative limit is off, and any other follows the monotonic clock. No pings are sent as Daphne's checks do."""
+    server.websocket_timeout = limit
+    application = connected(server, client := websocket(OPEN))
+    server.established(client)
+    clocks.wall += step
+    clocks.running += 60
+    server.check_timeouts()
+    assert client.serverClose.called is closed
+    assert not client.check_timeouts.called
+    assert not client._sendAutoPing.called
     application.cancel()
 
 
@@ -117,10 +153,9 @@ async def test_a_connected_client_is_not_affected(server: DaphneServer, clocks: 
 async def test_an_established_websocket_is_not_checked(server: DaphneServer, limit: float) -> None:
     """Unless Daphne limits its duration: the checks of a crowd would make ticks late. It is checked once it leaves."""
     server.websocket_timeout = limit
-    application = connected(server, client := Mock())
+    application = connected(server, client := websocket(OPEN))
     server.established(client)
-    server.check_timeouts()
-    assert client.check_timeouts.called is (limit >= 0)
+    assert bool(server._to_check) is (limit >= 0)
     server.protocol_disconnected(client)
     application.cancel()
     await asyncio.wait({application})
@@ -140,7 +175,7 @@ async def test_an_exception_of_an_established_websocket_is_reported(
     server.protocol_connected(client := Mock())
     server.established(client)
     server.connections[client]["application_instance"] = task = asyncio.create_task(fail())
-    task.add_done_callback(partial(server._application_ended, client))
+    task.add_done_callback(partial(server.application_ended, client))
     await asyncio.wait({task})
     await asyncio.sleep(0)
     server.check_applications()

@@ -8,7 +8,14 @@ from twisted.internet.testing import StringTransport
 from twisted.web.http import Request
 
 from clock.asgi import Response
-from tournament.server.adapter.http_channel import MAX_REPEATED_BYTES, REFUSAL_TIMEOUT_S, HttpChannel, to_bytes
+from tournament.server.adapter.http_channel import (
+    MAX_REPEATED,
+    MAX_REPEATED_BYTES,
+    REFUSAL_TIMEOUT_S,
+    HttpChannel,
+    Repetitions,
+    to_bytes,
+)
 from tournament.server.adapter.request_guard import guarded
 from tournament.server.http_limits import HttpLimits
 
@@ -38,7 +45,12 @@ class Line:
     """A connection with its transport, and the requests that were accepted."""
 
     def __init__(
-        self, *, request_timeout: float | None = 10, idle_timeout: float | None = 30, max_header_size: int = 1_000
+        self,
+        *,
+        request_timeout: float | None = 10,
+        idle_timeout: float | None = 30,
+        max_header_size: int = 1_000,
+        repetitions: Repetitions | None = None,
     ) -> None:
         self.clock = Clock()
         self.requests: list[Request] = []
@@ -51,7 +63,9 @@ class Line:
                 """Keep it."""
                 keep(self)
 
-        self.connection = HttpChannel(HttpLimits(request_timeout, idle_timeout, max_header_size))
+        self.connection = HttpChannel(
+            HttpLimits(request_timeout, idle_timeout, max_header_size), repetitions or Repetitions()
+        )
         self.connection.requestFactory = Kept
         vars(self.connection)["callLater"] = self.clock.callLater  # as Twisted's factory sets it
         self.transport = Transport()
@@ -286,9 +300,9 @@ def test_data_behind_a_handshake_is_passed_to_the_websocket() -> None:
 # --- Repeated requests ---
 
 
-def answer_repetitions(line: Line) -> None:
-    """Answer the request in progress, and have its repetitions answered with "again"."""
-    line.connection.answer_repetitions(lambda: b"again")
+def answer_repetitions(line: Line, answer: bytes = b"again") -> None:
+    """Answer the request in progress, and have its repetitions answered with these bytes."""
+    line.connection.answer_repetitions(lambda: answer)
     line.requests[-1].write(b"first")
     line.requests[-1].finish()
     line.transport.clear()
@@ -306,6 +320,48 @@ def test_a_repeated_request_is_answered_at_once() -> None:
     assert len(line.requests) == 1
     line.clock.advance(30)
     assert line.transport.ended
+
+
+def test_whoever_repeats_a_request_is_answered() -> None:
+    """Also on another connection, with its first request. Then that connection is kept, as after any answer."""
+    repetitions = Repetitions()
+    one, other = Line(repetitions=repetitions), Line(repetitions=repetitions)
+    one.send(GET + b"\r\n")
+    answer_repetitions(one)
+    other.send(GET + b"\r\n")
+    assert (other.transport.value(), other.requests) == (b"again", [])
+    other.clock.advance(29)
+    other.send(GET + b"X: y\r\n\r\n")
+    assert len(other.requests) == 1
+    other.requests[0].finish()
+    other.clock.advance(29)
+    assert not other.transport.ended
+    other.clock.advance(1)
+    assert other.transport.ended
+
+
+def test_over_tls_only_what_came_over_tls_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An application may redirect one to the other."""
+    repetitions = Repetitions()
+    plain = Line(repetitions=repetitions)
+    plain.send(GET + b"\r\n")
+    answer_repetitions(plain)
+    monkeypatch.setattr(HttpChannel, "isSecure", lambda _channel: True)
+    secure = Line(repetitions=repetitions)
+    secure.send(GET + b"\r\n")
+    assert len(secure.requests) == 1
+
+
+@pytest.mark.parametrize("head", [b"GET / HTTP/1.0\r\n\r\n", GET + b"Connection: close\r\n\r\n"])
+def test_a_connection_that_is_not_kept_is_not_kept_by_a_repetition(head: bytes) -> None:
+    """The application answers each of these requests, and then the connection ends."""
+    repetitions = Repetitions()
+    for _ in range(2):
+        line = Line(repetitions=repetitions)
+        line.send(head)
+        line.connection.answer_repetitions(lambda: b"again")
+        line.requests[0].finish()
+        assert line.transport.ended
 
 
 @pytest.mark.parametrize("data", [GET + b"X: y\r\n\r\n", GET.lower() + b"\r\n", (GET + b"\r\n") * 2])
@@ -344,6 +400,37 @@ def test_what_cannot_be_recognized_is_not_remembered(parts: list[bytes]) -> None
     for part in parts:
         line.send(part)
     assert b"again" not in line.transport.value()
+
+
+def test_a_request_that_is_being_received_is_not_taken_for_a_repetition() -> None:
+    """Its second part may have the bytes of a whole request."""
+    line = Line()
+    line.send(GET + b"\r\n")
+    answer_repetitions(line)
+    line.send(GET + b"X: y\r\n")
+    line.send(GET + b"\r\n")
+    assert b"again" not in line.transport.value()
+
+
+def test_the_requests_that_are_remembered_are_limited() -> None:
+    """The oldest makes way. One that is answered anew is the newest."""
+    repetitions = Repetitions()
+    requests = [GET + b"X: %d\r\n\r\n" % number for number in range(MAX_REPEATED + 1)]
+    for request in [*requests[:-1], requests[0], requests[-1]]:
+        repetitions.add(request, lambda: b"again", is_secure=False)
+    known = [repetitions.find(request, is_secure=False) is not None for request in requests]
+    assert known == [True, False] + [True] * (MAX_REPEATED - 1)
+
+
+def test_ten_thousand_requests_do_not_slow_each_other_down() -> None:
+    """A request on a kept connection starts a timer. Twisted would search all timers if the old one were moved."""
+    line = Line()
+    line.send(GET + b"\r\n")
+    line.requests[0].finish()
+    (idle,) = line.clock.getDelayedCalls()
+    line.send(GET)
+    (deadline,) = line.clock.getDelayedCalls()
+    assert deadline is not idle
 
 
 def test_a_response_as_it_is_sent() -> None:
