@@ -12,7 +12,7 @@ MINUTES ?= 20
 PROCESSES ?= 3
 run := .venv/bin/python
 
-.PHONY: help bench bench-full up test soak check audit format faults endurance punctuality compose-test translations \
+.PHONY: help bench bench-full bench-test up test soak check audit format faults endurance punctuality compose-test translations \
   requirements pictures javascript-lock clean
 
 help:  ## List the targets
@@ -39,6 +39,9 @@ test: tools-test  ## Run the tests, in PROCESSES=3 processes, which mostly wait 
 
 soak: tools-soak  ## Run the tests that need a minute of real time each (6 minutes)
 	$(run) -m pytest -m soak $(TESTS)
+
+bench-test: tools-test  ## Run each kind of scenario of the benchmark with few viewers (half a minute)
+	$(run) -m pytest -m bench tests/bench
 
 node_modules/.ready: .venv/.ready package-lock.json .npmrc
 	$(run) -m testbed.javascript install

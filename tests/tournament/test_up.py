@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import urllib.request
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.processes import Broker, Program, wait_until
+from testbed.processes import ROOT, Broker, Program, wait_until
 from tournament.up.__main__ import main
 from tournament.up.broker import NoBroker, find_broker, free_port
 
@@ -88,19 +89,26 @@ def test_make_up_runs_the_clock_and_restarts_its_parts(directory: Path) -> None:
     assert "Traceback" not in output
 
 
-def test_make_up_with_two_workers(directory: Path, broker: Broker) -> None:
-    """WORKERS=2: a supervisor and two workers share the port, and end on Ctrl-C."""
+def test_two_workers(directory: Path, broker: Broker) -> None:
+    """A supervisor and two workers share the port, and end on Ctrl-C. `make up WORKERS=2` runs this command."""
     port = free_port()
+    command = [sys.executable, "-m", "tournament.up", "--port", str(port), "--workers", "2"]
     settings = {"REDIS_URL": broker.url, "CLOCK_NAMESPACE": "up-two"}
-    command = ["make", "--no-print-directory", "up", f"PORT={port}", "WORKERS=2"]
     with Program("up", command, directory, {**PATH, **settings}) as program:
         program.wait_for_output(f"the clock is at http://127.0.0.1:{port}/clock/")
         program.wait_for_output("is ready\n", times=2)
         started = family(program.pid)
-        assert len(started) == 5, "make up, the ticker, the supervisor and two workers"
+        assert len(started) == 5, "itself, the ticker, the supervisor and two workers"
         program.signal(signal.SIGINT)
         assert program.wait() == 0
     assert not alive(started)
+
+
+def test_make_up_passes_its_options_on() -> None:
+    """What `make up PORT=1234 WORKERS=2` runs."""
+    command = ["make", "--no-print-directory", "--dry-run", "up", "PORT=1234", "WORKERS=2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=True)
+    assert "-m tournament.up --bind 127.0.0.1 --port 1234 --workers 2 " in done.stdout
 
 
 def is_ready(port: int) -> bool:

@@ -66,7 +66,9 @@ class ScriptedServer:
         self._thread = threading.Thread(target=self._serve)
 
     def _serve(self) -> None:
-        with contextlib.closing(self._listener.accept()[0]) as self._client:
+        with self._listener:
+            client, _ = self._listener.accept()
+        with contextlib.closing(client) as self._client:
             self._client.settimeout(TIMEOUT_S)
             with contextlib.suppress(OSError):
                 self._script(self._client, self.window_open)

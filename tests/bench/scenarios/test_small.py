@@ -5,6 +5,8 @@ import pytest
 from bench.scenarios import page_loads, processes, storms
 from bench.trial.side import Stage
 
+pytestmark = pytest.mark.bench
+
 
 def test_a_connection_storm(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those who arrive are counted, and those who were there before are measured; twice, each time anew."""

@@ -15,6 +15,8 @@ from testbed.processes import Program, wait_until
 from testbed.stalled import Stalled
 from testbed.viewers import connect
 
+pytestmark = pytest.mark.bench
+
 
 @pytest.fixture
 def floor(stage: Stage) -> Iterator[tuple[Program, int]]:
