@@ -91,7 +91,7 @@ def _of_fan_out(fan_out: FanOut) -> Iterator[Metric]:
         viewers.add_metric([str(rate)], by_rate[rate])
     yield viewers
     yield CounterMetricFamily("clock_rounds", "Ticks written to the viewers.", value=counts.rounds)
-    text = "Ticks that a newer one replaced before they could be written."
+    text = "Ticks that arrived while a whole tick, or more, still had to be written."
     yield CounterMetricFamily("clock_rounds_conflated", text, value=counts.conflated)
     yield CounterMetricFamily("clock_frames_due", "Frames due to viewers.", value=counts.due)
     yield CounterMetricFamily("clock_frames_refused", "Due frames dropped: full socket.", value=counts.refused)
