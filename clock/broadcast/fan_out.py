@@ -20,7 +20,7 @@ from clock.broadcast.spread import TICKS_PER_SECOND, Due, Spread
 from clock.contract import AUTO, AUTO_RATES, DEFAULT_REQUEST, StreamRequest, Tick
 
 # After this time the fan-out yields to the event loop, for handshakes, pongs and HTTP requests.
-SLICE_S: Final = 0.004
+SLICE_S: Final = 0.005
 
 # A cohort that takes longer than this is abandoned: the process was suspended meanwhile, and the frame is old.
 STALE_AFTER_S: Final = 0.5
@@ -150,7 +150,8 @@ class FanOut:
 
     def _end_current(self) -> None:
         if self._current is not None:
-            self._current.spread.level(self._current.cohorts)
+            waiting = [cohort for due in self._waiting for cohort in due.cohorts]
+            self._current.spread.level(self._current.cohorts, waiting)
         self._current = None
 
     def _write_until(self, end: float) -> bool:

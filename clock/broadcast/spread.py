@@ -5,7 +5,7 @@ milliseconds after the first, and nine ticks of ten are idle. Spread over the te
 a hundred.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from math import lcm
 from typing import Final, NamedTuple
 
@@ -81,12 +81,18 @@ class Spread:
         else:
             yield from (Due(since, self, [one]) for since, one in found)
 
-    def level(self, cohorts: list[Cohort]) -> None:
-        """Move viewers from cohorts that have too many to the smallest ones. Call it when they have been written to."""
+    def level(self, cohorts: list[Cohort], waiting: Collection[Cohort]) -> None:
+        """Move viewers from cohorts that have too many to the smallest ones. Call it when they have been written to.
+
+        Not to those of `waiting`: they will be written to soon, perhaps with the same tick.
+        """
         highest = -(-self._size // len(self._cohorts))
         for cohort in cohorts:
             while len(cohort) > highest:
-                cohort.move_newest(min(self._cohorts, key=len))
+                smallest = min((one for one in self._cohorts if one not in waiting), key=len)
+                if len(smallest) >= highest:
+                    break
+                cohort.move_newest(smallest)
 
     def owners_of(self, write: Write) -> list[Viewer]:
         """Return the viewers that have this writer."""

@@ -11,8 +11,12 @@ import gc
 from collections.abc import Callable
 from typing import Final
 
-# Seconds between two collections. In a second of a storm there would be 30 ms of new objects.
-INTERVAL_S: Final = 0.25
+# Seconds between two collections: few while a crowd arrives. A second of that would make new objects for 30 ms.
+INTERVAL_S: Final = 1.0
+STORM_INTERVAL_S: Final = 0.25
+
+# So many more connections than at the last collection are a storm.
+STORM: Final = 50
 
 # Everything is scanned when so many times as many objects were excluded as there are now.
 SHRINKAGE: Final = 2
@@ -24,16 +28,21 @@ class Garbage:
     def __init__(self, population: Callable[[], int]) -> None:
         self._population = population
         self._highest = 0  # population since everything was scanned
+        self._last = 0  # population at the last collection
 
     async def run(self) -> None:
-        """Collect every `INTERVAL_S` seconds, until cancelled."""
+        """Collect regularly, until cancelled."""
+        elapsed_s = 0.0
         while True:
-            self.collect()
-            await asyncio.sleep(INTERVAL_S)
+            if elapsed_s >= INTERVAL_S or self._population() - self._last >= STORM:
+                self.collect()
+                elapsed_s = 0.0
+            await asyncio.sleep(STORM_INTERVAL_S)
+            elapsed_s += STORM_INTERVAL_S
 
     def collect(self) -> None:
         """Collect what is new; or everything, if the crowd has left."""
-        population = self._population()
+        population = self._last = self._population()
         if population * SHRINKAGE < self._highest:
             gc.unfreeze()
             self._highest = 0

@@ -223,7 +223,7 @@ def add_slow_viewers(count: int, seconds_per_frame: float) -> tuple[FanOut, list
 
 
 async def test_a_round_yields_to_the_event_loop() -> None:
-    """After each slice of 4 ms other callbacks run. A handshake waits for a slice, not for the whole round."""
+    """After each slice of 5 ms other callbacks run. A handshake waits for a slice, not for the whole round."""
     fan_out, viewers, clock = add_slow_viewers(1000, seconds_per_frame=20e-6)
     times = [clock.now]
     fan_out.send(tick(0))
@@ -238,7 +238,7 @@ async def test_a_round_yields_to_the_event_loop() -> None:
 
 async def test_latest_wins_and_a_round_finishes_before_the_next_starts() -> None:
     """Ticks during a round do not interrupt it, and only the newest of them follows. So no viewer starves."""
-    fan_out, viewers, _ = add_slow_viewers(1000, seconds_per_frame=20e-6)
+    fan_out, viewers, _ = add_slow_viewers(1000, seconds_per_frame=25e-6)
     for number in range(4):
         fan_out.send(tick(number))
         await asyncio.sleep(0)  # the round takes five slices

@@ -46,7 +46,8 @@ class Hall:
             self.number += 1
 
     def largest_gap(self) -> int:
-        """Return the largest gap of a viewer, in ticks."""
+        """Return the largest gap of a viewer, in ticks. Nobody has received a tick twice, or an older one."""
+        assert min(after - before for viewer in self.viewers for before, after in pairwise(times(viewer))) > 0
         return max(after - before for viewer in self.viewers for before, after in pairwise(times(viewer)))
 
     def per_tick(self, since: int) -> list[int]:
@@ -101,17 +102,37 @@ async def test_phases_are_even_again_after_many_have_left(request_: StreamReques
     assert hall.largest_gap() <= 10
 
 
-async def test_churn_does_not_disturb_anybody() -> None:
+@pytest.mark.parametrize("request_", [StreamRequest(10, any_phase=True), StreamRequest(AUTO, any_phase=True)])
+async def test_churn_does_not_disturb_anybody(request_: StreamRequest) -> None:
     """Viewers come and go in each tick. The phases stay nearly even, and no gap is longer than a period."""
     generator = random.Random(1)
     hall = Hall()
+    hall.fan_out.auto_rate = 10
     for _ in range(300):
-        hall.join(generator.randrange(8), StreamRequest(10, any_phase=True))
+        hall.join(generator.randrange(8), request_)
         for viewer in generator.sample(hall.viewers, min(len(hall.viewers), generator.randrange(7))):
             hall.leave(viewer)
         await hall.run(1)
     (spread,) = hall.fan_out._spreads.values()
     assert max(spread.sizes()) - min(spread.sizes()) <= 8
+    assert hall.largest_gap() <= 10
+
+
+async def test_nobody_moves_to_a_phase_that_waits_for_the_same_tick() -> None:
+    """At 10 frames per second two of the phases of `rate=auto` get each tick. Who moved there would get it twice."""
+    hall = Hall()
+    hall.fan_out.auto_rate = 10
+    viewers = hall.join(4 * AUTO_PHASES, StreamRequest(AUTO, any_phase=True))
+    await hall.run(20)
+    (spread,) = hall.fan_out._spreads.values()
+    for phase in range(AUTO_PHASES):
+        # Viewers joined phase by phase. One phase keeps four, the one that gets the same ticks keeps one.
+        for viewer in viewers[phase::AUTO_PHASES][{0: 4, 10: 1}.get(phase, 2) :]:
+            hall.leave(viewer)
+    assert spread.sizes()[0] == 4
+    assert spread.sizes()[10] == 1
+    await hall.run(100)
+    assert spread.sizes()[0] <= 3
     assert hall.largest_gap() <= 10
 
 

@@ -1,5 +1,6 @@
 """The garbage collector: what is scanned, and when everything is."""
 
+import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
@@ -49,3 +50,30 @@ def test_everything_is_scanned_when_the_crowd_has_left() -> None:
     population = 49
     garbage.collect()
     assert reference() is None
+
+
+async def test_it_collects_more_often_while_a_crowd_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a second while nobody comes, and every quarter of a second in a storm."""
+    now = 0.0
+    population = 0
+    collections: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now, population
+        now += seconds
+        population += 60 if 3 <= now < 4 else 0
+        if now > 6:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr("tournament.server.garbage.asyncio.sleep", sleep)
+    garbage = Garbage(lambda: population)
+    collect = garbage.collect
+
+    def record() -> None:
+        collections.append(now)
+        collect()
+
+    monkeypatch.setattr(garbage, "collect", record)
+    with pytest.raises(asyncio.CancelledError):
+        await garbage.run()
+    assert collections == [1.0, 2.0, 3.0, 3.25, 3.5, 3.75, 4.75, 5.75]
