@@ -191,9 +191,10 @@ def points(session: Session) -> dict[str, list[Point]]:
 
 
 def point(viewers: int, side: str, turns: Turns) -> Point:
-    """Return a point of the plots."""
+    """Return a point of the plots: at the number of viewers that were served, if some were refused."""
+    served = round(figures.served(turns, side))
     late = [_number(figures.late_ms(turns, side, percent)) for percent in (50, 99)]
-    return Point(viewers, late[0], late[1], _number(figures.worst_rate(turns, side)))
+    return Point(min(viewers, served) or viewers, late[0], late[1], _number(figures.worst_rate(turns, side)))
 
 
 def title_of(ladder: str) -> str:

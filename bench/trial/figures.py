@@ -74,6 +74,11 @@ def worst_rate(turns: Turns, side: str) -> float:
     return min(one.total_worst_rate for one in last.window.classes.values() if one.clients)
 
 
+def served(turns: Turns, side: str) -> float:
+    """Return the median of how many viewers were streaming in a turn."""
+    return _median([one.window.clients for one in samples(turns, side)])
+
+
 def worst_percent(turns: Turns, side: str) -> float:
     """Return the frames of the worst-off viewer over all turns together, in percent of the published ticks."""
     measured = samples(turns, side)

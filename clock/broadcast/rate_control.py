@@ -46,9 +46,10 @@ MIN_HELPED: Final = 0.25
 SETTLE_S: Final = 0.5
 
 # Predicted loads at the lowest rate, from which on newcomers with a high explicit rate are refused, and all newcomers;
-# each with the load below which they are accepted again.
-BUSY_FROM, BUSY_UNTIL = 0.82, 0.76
-FULL_FROM, FULL_UNTIL = 0.92, 0.86
+# each with the load below which they are accepted again. The whole core may be used: where it is not enough for a
+# moment, viewers receive fewer frames, but none that is late (see `FanOut`).
+BUSY_FROM, BUSY_UNTIL = 1.0, 0.94
+FULL_FROM, FULL_UNTIL = 1.04, 0.98
 
 # Explicit rates above this are refused first.
 MAX_MODEST_RATE: Final = AUTO_RATES[-1]

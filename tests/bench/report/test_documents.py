@@ -94,8 +94,8 @@ def test_the_results_have_verdicts_figures_and_points() -> None:
     assert one.rows[0].cpu_times_floor == [1.2] * 4
     assert {title: [point.viewers for point in points] for title, points in one.points.items()} == {
         "this worker at auto": [9000],
-        "this worker": [800],
-        "the floor: a bare loop of `send`": [800],
+        "this worker": [400],  # the others were refused
+        "the floor: a bare loop of `send`": [400],
         "Bun 1.4.5": [400, 800],
     }
     assert one.not_measured == {"a page in Chromium, with 8,999 others on its worker": "there is no Chromium"}

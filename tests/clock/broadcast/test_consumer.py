@@ -140,8 +140,8 @@ async def connect_and_get_close(viewer: WebsocketCommunicator) -> tuple[int, str
 
 
 # Predicted loads one after the other, and which clients are refused then.
-STAGES = {0.8: set(), 0.84: {"100", "20"}, 0.95: {"100", "20", "10", "auto"}}
-STAGES |= {0.9: {"100", "20", "10", "auto"}, 0.78: {"100", "20"}, 0.75: set()}
+STAGES = {0.98: set(), 1.02: {"100", "20"}, 1.1: {"100", "20", "10", "auto"}}
+STAGES |= {1.0: {"100", "20", "10", "auto"}, 0.96: {"100", "20"}, 0.93: set()}
 
 
 async def test_a_worker_with_too_much_to_do_refuses_viewers(
