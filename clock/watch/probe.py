@@ -109,13 +109,19 @@ def _is_number(value: Any) -> bool:
 
 
 class Prober:
-    """Sends probes for as long as it runs."""
+    """Sends probes for as long as it runs. `on_failure` is called with a failure that differs from the last one."""
 
-    def __init__(self, ask: Callable[[], Answer], on_answer: Callable[[Answer], None]) -> None:
+    def __init__(
+        self,
+        ask: Callable[[], Answer],
+        on_answer: Callable[[Answer], None],
+        on_failure: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.failed = 0
         self.last_error = ""
         self._ask = ask
         self._on_answer = on_answer
+        self._on_failure = on_failure
         self._count = 0  # since the burst began
         self._burst = asyncio.Event()
 
@@ -134,6 +140,8 @@ class Prober:
                 self._count += 1
             except NoAnswer as error:
                 self.failed += 1
+                if str(error) != self.last_error:
+                    self._on_failure(str(error))
                 self.last_error = str(error)
                 pause_s = RETRY_PAUSE_S
             try:

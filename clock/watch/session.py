@@ -65,7 +65,11 @@ class Session:
         self._journal = Journal()
         self._timeline = Timeline(on_step=self._on_step)
         self._probe = Probe(plan.target, plan.tls)
-        self._prober = Prober(self._probe.ask, self._timeline.add_answer)
+        self._prober = Prober(
+            self._probe.ask,
+            self._timeline.add_answer,
+            lambda error: self._journal.add(f"no time from a probe: {error}"),
+        )
         self._flowing_since: float | None = None
         self._stall_ms = 0.0
 

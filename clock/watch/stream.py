@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin
 
 from clock import __version__
-from clock.contract import MAX_AT_MS, MIN_AT_MS
+from clock.contract import MAX_AT_MS, MAX_FRAME_LENGTH, MIN_AT_MS
 from clock.process.backoff import Backoff
 from clock.watch.failure import Failure, Kind, close_code, failure_from
 from clock.watch.journal import Journal, milliseconds
@@ -193,6 +193,8 @@ def parse_frame(data: str | bytes) -> tuple[int, str]:
         at, message = frame["at"], frame["message"]
     except (ValueError, KeyError, TypeError):
         at = message = None
-    if type(at) is not int or not MIN_AT_MS <= at <= MAX_AT_MS or type(message) is not str:
+    # What it sends is shown on a terminal, so it must not contain escape sequences.
+    is_text = type(message) is str and len(message) <= MAX_FRAME_LENGTH and message.isprintable()
+    if type(at) is not int or not MIN_AT_MS <= at <= MAX_AT_MS or not is_text:
         raise Failure(Kind.NOT_A_CLOCK, f"the stream is not that of a clock: it sent {data[:60]!r}")
     return at, message

@@ -1,6 +1,7 @@
 import asyncio
 import gc
 import os
+import signal
 import ssl
 import sys
 import threading
@@ -31,6 +32,7 @@ SWITCH_INTERVAL_S: Final = 0.0005
 EXIT_TIMEOUT_S: Final = 1.0
 
 INVALID_COMMAND_LINE: Final = 2
+READER_ENDED: Final = 128 + signal.SIGPIPE  # as of a program that does not ignore the signal
 
 
 class Command(BaseCommand):
@@ -114,7 +116,11 @@ class Command(BaseCommand):
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         gc.collect()
         gc.freeze()  # to walk what Django has loaded takes 20 ms, in which frames wait
-        sys.exit(asyncio.run(_run(plan, display)))
+        try:
+            sys.exit(asyncio.run(_run(plan, display)))
+        except BrokenPipeError:  # such as `head`: it has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it at the end
+            sys.exit(READER_ENDED)
 
 
 async def _run(plan: Plan, display: Display) -> int:

@@ -1,5 +1,6 @@
 """The screen: drawn anew four times a second on a terminal, by rich."""
 
+import atexit
 import threading
 from collections import deque
 from typing import Final
@@ -33,6 +34,7 @@ class Screen:
         self._lock = threading.Lock()  # the end may come while an update is being drawn
         self._has_ended = False
         self._live.start()
+        atexit.register(self._live.stop)  # or the cursor stays invisible, if the program fails
 
     def update(self, summary: Summary, events: list[str]) -> None:
         """Draw the screen."""

@@ -24,11 +24,19 @@ COMMAND = [sys.executable, "manage.py", "watch"]
 LIMITS = ["--min-rate", "20", "--max-gap", "5s", "--max-lateness", "5s", "--max-bound", "5s"]
 
 
+@pytest.fixture(autouse=True)
+def unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command in this process must not change how the interpreter works."""
+    monkeypatch.setattr("gc.freeze", lambda: None)
+    monkeypatch.setattr("sys.setswitchinterval", lambda _: None)
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run it in an environment without settings, and so without Redis."""
-    command = [sys.executable, "manage.py", "watch", *arguments]
+    """Run it without a Redis."""
     environment = {"PATH": os.environ["PATH"], "REDIS_URL": "redis://127.0.0.1:1"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 def test_a_probe(worker: Worker) -> None:
@@ -44,14 +52,30 @@ def test_a_probe(worker: Worker) -> None:
     assert [limit["holds"] for limit in report["limits"]] == [True] * 4
 
 
-def test_a_failure() -> None:
+def test_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The message on standard error, its exit code, and a report all the same."""
-    done = run(f"http://127.0.0.1:{free_port()}", "--json")
-    assert done.returncode == 11
-    assert done.stderr.startswith("watch: 127.0.0.1:")
-    report = json.loads(done.stdout)
+    monkeypatch.setattr(module, "_exit_soon", lambda _: None)
+    with pytest.raises(SystemExit) as ended:
+        call_command("watch", f"http://127.0.0.1:{free_port()}", "--json")
+    assert ended.value.code == 11
+    shown = capsys.readouterr()
+    assert shown.err.startswith("watch: 127.0.0.1:")
+    report = json.loads(shown.out)
     jsonschema.validate(report, SCHEMA)
     assert report["failure"]["kind"] == "refused"
+
+
+def test_a_reader_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `head` does. It is no error to report."""
+
+    async def write(*_: object) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(module, "_run", write)
+    monkeypatch.setattr("os.dup2", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        call_command("watch")
+    assert ended.value.code == module.READER_ENDED
 
 
 def test_without_a_terminal(worker: Worker, directory: Path) -> None:
@@ -99,8 +123,6 @@ def plan_of(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> Plan:
         return 0
 
     monkeypatch.setattr(module, "_run", keep)
-    monkeypatch.setattr("gc.freeze", lambda: None)
-    monkeypatch.setattr("sys.setswitchinterval", lambda _: None)
     with pytest.raises(SystemExit) as ended:
         call_command("watch", *arguments)
     assert ended.value.code == 0

@@ -73,6 +73,7 @@ def test_a_message_that_is_too_large() -> None:
 def test_the_reason_of_the_worker_is_told() -> None:
     """After its close code."""
     assert str(failure_from(closed(4008, "rate must be"), "a")).endswith("with 4008: rate must be")
+    assert str(failure_from(closed(4008, "\x1b[2J"), "a")).endswith("with 4008: ?[2J"), "no escape sequences"
 
 
 def test_other_errors_are_none_of_a_connection() -> None:

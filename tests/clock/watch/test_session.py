@@ -24,6 +24,8 @@ from clock.watch.target import parse_target
 from testbed.processes import Worker, free_port
 from testbed.redis_servers import Certificate
 
+HOUR_S = 3_600.0
+
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
 
@@ -70,12 +72,14 @@ async def send_frames(connection: ServerConnection, count: int = 1_000_000) -> N
 
 
 @asynccontextmanager
-async def clock(handler: Handler, *, status: HTTPStatus | None = None, **options: Any) -> AsyncIterator[int]:
+async def clock(
+    handler: Handler, *, status: HTTPStatus | None = None, ahead_s: float = 0.0, **options: Any
+) -> AsyncIterator[int]:
     """Run a server with a stream; return its port. With a status, it answers every handshake with that."""
 
     def process(connection: ServerConnection, request: Request) -> Response | None:
         if request.path.startswith("/clock/now"):
-            at = time.time() * 1_000
+            at = (time.time() + ahead_s) * 1_000
             return connection.respond(HTTPStatus.OK, json.dumps({"at": at, "bound": 0.5, "synchronised": True}))
         return None if status is None else connection.respond(status, "")
 
@@ -140,6 +144,22 @@ async def test_stopped_by_the_user(worker: Worker) -> None:
     summary = await watch(f"http://{worker.host}", duration_s=None, stopping=stopping)
     assert summary.exit_code == 0
     assert summary.total.frames > 5
+
+
+async def test_lateness_is_on_the_tickers_timeline() -> None:
+    """Frames that are sent 100 ms after their time are as late, although the ticker's clock is an hour ahead."""
+
+    async def send_late(connection: ServerConnection) -> None:
+        while True:
+            at = int((time.time() + HOUR_S) * 1_000 - 100) // 10 * 10
+            await connection.send(json.dumps({"message": "late", "at": at}))
+            await asyncio.sleep(0.01)
+
+    async with clock(send_late, ahead_s=HOUR_S) as port:
+        summary = await watch(f"http://127.0.0.1:{port}")
+    assert summary.total.lateness is not None
+    assert summary.total.lateness.minimum >= 99
+    assert summary.total.lateness.median == pytest.approx(105, abs=10)
 
 
 # --- What fails before the first frame ---

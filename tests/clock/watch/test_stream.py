@@ -243,6 +243,7 @@ async def test_a_frame_that_is_not_newer(script: Callable[..., Script]) -> None:
         '{"at": "1", "message": ""}',
         '{"at": 1.5, "message": ""}',
         '{"at": -10, "message": ""}',
+        '{"at": 10, "message": "\\u001b[2J"}',
         b"\xff",
     ],
 )
