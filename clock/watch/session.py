@@ -12,7 +12,7 @@ from clock.watch.journal import Journal
 from clock.watch.limits import Limits
 from clock.watch.probe import Probe, Prober, in_thread, monotonic_ms
 from clock.watch.statistics import Statistics
-from clock.watch.stream import Open, Shared, Stream, opener
+from clock.watch.stream import Shared, Stream, opener
 from clock.watch.summary import Sources, Summary, final_failure, summarise
 from clock.watch.target import Target
 from clock.watch.timeline import Timeline
@@ -31,9 +31,11 @@ _POLL_S: Final = 0.01
 
 
 class Display(Protocol):
-    """Shows the session. `interval_s` is the time between two updates."""
+    """Shows the session. `interval_s` is the time between two updates; None if it shows the end alone."""
 
-    interval_s: float
+    @property
+    def interval_s(self) -> float | None:
+        """See above."""
 
     def update(self, summary: Summary, events: list[str]) -> None:
         """Show what is known now, and what has happened since the last update. It may block, and runs in a thread."""
@@ -55,12 +57,11 @@ class Plan(NamedTuple):
 
 
 class Session:
-    """Watches a clock. Tests replace the connections, by `open_socket` and `prober`."""
+    """Watches a clock, once."""
 
-    def __init__(self, plan: Plan, display: Display, open_socket: Open | None = None) -> None:
+    def __init__(self, plan: Plan, display: Display) -> None:
         self._plan = plan
         self._display = display
-        self._open = open_socket or opener(plan.target, plan.origin, plan.tls)
         self._statistics = Statistics(plan.viewers, _longest_period_ms(plan.target.rate))
         self._journal = Journal()
         self._timeline = Timeline(on_step=self._on_step)
@@ -77,7 +78,7 @@ class Session:
         """Watch until it is stopped, the duration is over, or there is no stream; return the last summary."""
         plan = self._plan
         shared = Shared(
-            self._open,
+            opener(plan.target, plan.origin, plan.tls),
             f"{plan.target.host}:{plan.target.port}",
             self._statistics,
             self._timeline,
@@ -126,9 +127,16 @@ class Session:
             await asyncio.sleep(self._plan.duration_s)
 
     async def _update_display(self) -> None:
-        while True:
-            await asyncio.sleep(self._display.interval_s)
-            await in_thread(partial(self._display.update, self._summary(), self._journal.take()))
+        """Update the display in a thread: of many viewers a summary takes long, in which frames would wait."""
+        if self._display.interval_s is None:
+            await asyncio.Event().wait()
+        else:
+            while True:
+                await asyncio.sleep(self._display.interval_s)
+                await in_thread(partial(self._show, self._journal.take()))
+
+    def _show(self, events: list[str]) -> None:
+        self._display.update(self._summary(), events)
 
     async def _measure_stalls(self) -> None:
         """Note for how long this program stood still: in that time it received nothing."""

@@ -1,4 +1,7 @@
-"""The statistics of all viewers: over the last seconds, and since their first frames. Times are milliseconds."""
+"""The statistics of all viewers: over the last seconds, and since their first frames. Times are milliseconds.
+
+One thread adds frames. Others may read meanwhile, so what reads changes nothing.
+"""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -103,11 +106,12 @@ class Statistics:
 
     def recent(self, now: float) -> Span:
         """Return the statistics of the last `WINDOW_S` whole seconds, and of the present one."""
-        self._forget(now)
-        tally = Tally.merged((tally for _, tally in self._seconds), self.long_gap_ms)
+        oldest = int(now // 1_000) - WINDOW_S
+        recent = [tally for second, tally in tuple(self._seconds) if second >= oldest]
+        tally = Tally.merged(recent, self.long_gap_ms)
         silence = max(viewer.silence(now) for viewer in self.viewers)
         first = min((viewer.first_ms for viewer in self.viewers if viewer.first_ms is not None), default=now)
-        start = max(first, (int(now // 1_000) - WINDOW_S) * 1_000.0)
+        start = max(first, oldest * 1_000.0)
         frames_per_ms = tally.frames / (now - start) / len(self.viewers) if now > start else 0.0
         return Span(
             tally.frames, frames_per_ms * 1_000, _lateness(tally), max(tally.longest_gap_ms, silence), tally.long_gaps
@@ -121,13 +125,10 @@ class Statistics:
     def _second(self, now: float) -> Tally:
         second = int(now // 1_000)
         if not self._seconds or self._seconds[-1][0] != second:
-            self._forget(now)
             self._seconds.append((second, Tally(self.long_gap_ms)))
+            while self._seconds[0][0] < second - WINDOW_S:
+                self._seconds.popleft()
         return self._seconds[-1][1]
-
-    def _forget(self, now: float) -> None:
-        while self._seconds and self._seconds[0][0] < int(now // 1_000) - WINDOW_S:
-            self._seconds.popleft()
 
 
 def _lateness(tally: Tally) -> Lateness | None:

@@ -76,8 +76,8 @@ def summarise(sources: Sources, now: float, *, seconds: float, stall: float, fai
     closes: Counter[int] = Counter()
     failures: Counter[str] = Counter()
     for viewer in viewers:
-        closes.update(viewer.closes)
-        failures.update(viewer.failures)
+        closes.update(dict(viewer.closes))
+        failures.update(dict(viewer.failures))
     total, worst_p99 = statistics.total(now), statistics.worst_p99()
     bound, worker_bound = timeline.bound(now), timeline.highest_answer_bound
     highest_bound = None if bound is None or worker_bound is None else max(bound, worker_bound)

@@ -1,4 +1,7 @@
-"""The tally: how many frames arrived, how late, and with which gaps. Its size does not grow with their number."""
+"""The tally: how many frames arrived, how late, and with which gaps. Its size does not grow with their number.
+
+One thread adds frames. Others may read meanwhile: they copy a counter first, which Python does in one step.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -29,7 +32,7 @@ class Tally:
             total.frames += one.frames
             total.longest_gap_ms = max(total.longest_gap_ms, one.longest_gap_ms)
             total.long_gaps += one.long_gaps
-            total._lateness.update(one._lateness)  # noqa: SLF001 - of the same class
+            total._lateness.update(dict(one._lateness))  # noqa: SLF001 - of the same class
         return total
 
     def add_frame(self, gap_ms: float | None, lateness_ms: float | None) -> None:

@@ -1,6 +1,7 @@
 """The exporter: what `watch` measures, as metrics for Prometheus. No worker sees the lateness behind a balancer."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -10,7 +11,10 @@ from clock.watch.session import Display
 from clock.watch.statistics import WINDOW_S
 from clock.watch.summary import Summary
 
-_QUANTILES = {"minimum": "0", "median": "0.5", "p99": "0.99"}
+# Seconds between two summaries, if the other display wants none.
+INTERVAL_S: Final = 1.0
+
+_QUANTILES: Final = {"minimum": "0", "median": "0.5", "p99": "0.99"}
 
 
 class Exporter(Collector):
@@ -20,7 +24,7 @@ class Exporter(Collector):
     """
 
     def __init__(self, display: Display, address: str, port: int) -> None:
-        self.interval_s = display.interval_s
+        self.interval_s = display.interval_s or INTERVAL_S
         self._display = display
         self._summary: Summary | None = None
         registry = CollectorRegistry()

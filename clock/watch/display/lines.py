@@ -33,7 +33,7 @@ class Lines:
 class Json:
     """The report as the only line."""
 
-    interval_s = INTERVAL_S
+    interval_s = None
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
