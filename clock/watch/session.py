@@ -144,8 +144,7 @@ class Session:
             before = time.monotonic()
             await asyncio.sleep(STALL_INTERVAL_S)
             late_s = time.monotonic() - before - STALL_INTERVAL_S
-            if self._flowing_since is not None:
-                self._stall_ms = max(self._stall_ms, late_s * 1_000)
+            self._stall_ms = max(self._stall_ms, late_s * 1_000)
 
     def _on_step(self) -> None:
         self._journal.add("a clock was set, or ticks of another time arrived")
