@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -19,6 +20,7 @@ from clock.watch.stream import Shared, Stream, parse_frame
 from clock.watch.timeline import Answer, Timeline
 
 END: Final = "end"  # of a script: nothing more arrives
+WAIT: Final = "wait"  # a moment of real time, which the timer for silence sees
 
 
 def frame(at: int) -> str:
@@ -102,6 +104,9 @@ class Connection:
         for step in self._steps:
             if isinstance(step, Exception):
                 raise step
+            if step == WAIT:
+                await asyncio.to_thread(time.sleep, 0.15)
+                continue
             if step == END:
                 self._script.ended.set()
                 break
@@ -154,13 +159,16 @@ async def test_pauses_grow_while_attempts_fail(script: Callable[..., Script]) ->
     assert one.viewer.failures == {"refused": 2}
 
 
-async def test_the_pause_is_short_again_only_after_a_proof(script: Callable[..., Script]) -> None:
-    """A worker that disconnects everybody after the first frame is not asked again and again."""
+async def test_the_pause_is_short_again_only_after_a_proof(
+    script: Callable[..., Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that disconnects everybody after the first frame is not asked again and again; one that lasted is."""
+    monkeypatch.setattr(module, "SILENT_AFTER_S", 1.0)
     brief = [frame(10), closed(1011)]
-    # In the fake time of a second per frame, while no real time passes.
-    one = script(brief, brief, brief, [END])
+    lasting = [frame(10), WAIT, module.PROVEN_AFTER_MS + 1, frame(20), closed(1011)]
+    one = script(brief, brief, lasting, brief, [END])
     assert await one.run() is None
-    assert one.pauses == [0.25, 0.5, 1.0]
+    assert one.pauses == [0.25, 0.5, 0.25, 0.5]
 
 
 @pytest.mark.parametrize(
