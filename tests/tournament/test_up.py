@@ -96,7 +96,7 @@ def test_two_workers(directory: Path, broker: Broker) -> None:
     settings = {"REDIS_URL": broker.url, "CLOCK_NAMESPACE": "up-two"}
     with Program("up", command, directory, {**PATH, **settings}) as program:
         program.wait_for_output(f"the clock is at http://127.0.0.1:{port}/clock/")
-        program.wait_for_output("is ready\n", times=2)
+        program.wait_for_output('is ready"\n', times=2)
         started = family(program.pid)
         assert len(started) == 5, "itself, the ticker, the supervisor and two workers"
         program.signal(signal.SIGINT)
