@@ -1,0 +1,87 @@
+"""What it costs to record the metrics of a tick, in the ticker and in a worker.
+
+    python -m bench.recording [--runs 300]
+
+Each row is the median of many runs of a thousand ticks, less the loop around them. What is measured is all that was
+added to the path of a tick for the metrics: at most 1 µs per tick, in each of the two.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+from bench.report.tables import as_text
+from clock.broadcast.arrivals import Arrivals
+from clock.broadcast.fan_out import FanOut
+from clock.contract import Tick
+from clock.process.histogram import Histogram
+from clock.redis.comparison import Comparison
+from ticker.metronome import Metronome
+
+TARGET_NS = 1_000
+TICKS = 1_000
+
+HEADINGS = ("recorded per tick", "ns", "target", "verdict")
+
+Record = Callable[[int], object]
+
+
+def nothing(_number: int) -> None:
+    """Record nothing: the cost of the loop and of the call."""
+
+
+def in_the_ticker() -> Record:
+    """Return what a ticker records: the lateness of a tick. The clock was read before."""
+    lateness, metronome = Histogram(), Metronome()
+    start_ms = metronome._reading.wall_ns // 1_000_000  # noqa: SLF001 - so that ticks are neither early nor very late
+
+    def record(number: int) -> None:
+        lateness.record(metronome.lateness_s(start_ms - number % 100))
+
+    return record
+
+
+def in_a_worker() -> Record:
+    """Return what a worker records: the lateness of a tick on arrival, and how long its fan-out took."""
+    arrivals = Arrivals(lambda: Comparison("redis", 1_795_351_680_000.0, 0.1))
+    fan_out = FanOut()
+    tick = Tick(1_795_351_680_000, "x", 1, 0, server="redis", margin=0.1)
+
+    def record(number: int) -> None:
+        arrivals.record(tick, number / 1_000)
+        sent_at = time.perf_counter()
+        fan_out.durations.record(time.perf_counter() - sent_at)
+
+    return record
+
+
+def median_ns(record: Record, runs: int) -> float:
+    """Return the nanoseconds of one call."""
+    taken_ns = []
+    for _ in range(runs):
+        started_ns = time.perf_counter_ns()
+        for number in range(TICKS):
+            record(number)
+        taken_ns.append(time.perf_counter_ns() - started_ns)
+    return statistics.median(taken_ns) / TICKS
+
+
+def main() -> int:
+    """Measure and print the table; return 0 if the target is met."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--runs", type=int, default=300, help="runs of a thousand ticks (default: %(default)d)")
+    options = parser.parse_args()
+    loop_ns = median_ns(nothing, options.runs)
+    rows = []
+    for name, record in (("ticker", in_the_ticker()), ("worker", in_a_worker())):
+        cost_ns = median_ns(record, options.runs) - loop_ns
+        verdict = "pass" if cost_ns <= TARGET_NS else "FAIL"
+        rows.append([name, f"{cost_ns:.0f}", f"at most {TARGET_NS}", verdict])
+    print(as_text(HEADINGS, rows))
+    return int(any(row[-1] != "pass" for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
