@@ -44,15 +44,18 @@ def in_the_ticker() -> Record:
 
 
 def in_a_worker() -> Record:
-    """Return what a worker records: the lateness of a tick on arrival, and how long its fan-out took."""
+    """Return what a worker records: the lateness of a tick on arrival, and how long its fan-out took.
+
+    For the latter it reads the clock once more than without metrics, when the tick arrives.
+    """
     arrivals = Arrivals(lambda: Comparison("redis", 1_795_351_680_000.0, 0.1))
     fan_out = FanOut()
+    started_at = time.perf_counter()
     tick = Tick(1_795_351_680_000, "x", 1, 0, server="redis", margin=0.1)
 
     def record(number: int) -> None:
         arrivals.record(tick, number / 1_000)
-        sent_at = time.perf_counter()
-        fan_out.durations.record(time.perf_counter() - sent_at)
+        fan_out.durations.record(time.perf_counter() - started_at)
 
     return record
 

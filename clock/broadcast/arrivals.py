@@ -21,16 +21,20 @@ class Arrivals:
     def __init__(self, compare: Callable[[], Comparison | None]) -> None:
         self.lateness = Histogram()
         self._compare = compare
-        self._offset_ms: float | None = None  # the ticker's clock is so far ahead of this worker's
-        self._source: tuple[int, int, str] = (-1, 0, "")  # the clock that it is the offset to
+        self._offset_s: float | None = None  # the ticker's clock is so far ahead of this worker's
+        self._term, self._step = -1, 0  # of the ticks that it is for
         self._refresh_at = 0.0
 
     def record(self, tick: Tick, now: float) -> None:
         """Record a tick that arrived at `now`, in seconds by this worker's clock."""
-        source = (tick.term, tick.step, tick.server)
-        if source != self._source or now >= self._refresh_at:
-            self._source, self._refresh_at = source, now + REFRESH_S
-            worker = self._compare()
-            self._offset_ms = worker.ahead - tick.ahead if worker and worker.server == tick.server else None
-        if self._offset_ms is not None:
-            self.lateness.record((now * 1_000 + self._offset_ms - tick.at) / 1_000)
+        if now >= self._refresh_at or tick.step != self._step or tick.term != self._term:
+            self._refresh(tick, now)
+        if self._offset_s is not None:
+            self.lateness.record(now + self._offset_s - tick.at / 1_000)
+
+    def _refresh(self, tick: Tick, now: float) -> None:
+        """Compare the two clocks again: after a while, or because the tick comes from another clock than the last."""
+        self._term, self._step, self._refresh_at = tick.term, tick.step, now + REFRESH_S
+        self._offset_s, worker = None, self._compare()
+        if worker is not None and worker.server == tick.server:
+            self._offset_s = (worker.ahead - tick.ahead) / 1_000

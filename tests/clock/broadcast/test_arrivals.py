@@ -53,9 +53,9 @@ def test_nothing_is_recorded_while_the_offset_is_unknown() -> None:
     """Neither side has compared, or they compare with different servers."""
     worker = Worker()
     worker.arrivals.record(tick(server=""), WORKER_S)
-    worker.arrivals.record(tick(server="other"), WORKER_S)
+    worker.arrivals.record(tick(server="other"), WORKER_S + REFRESH_S)
     worker.comparison = None
-    worker.arrivals.record(tick(), WORKER_S)
+    worker.arrivals.record(tick(), WORKER_S + 2 * REFRESH_S)
     assert worker.recorded() == (0, 0)
 
 
