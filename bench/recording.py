@@ -52,7 +52,7 @@ def in_the_ticker() -> Record:
     start_ms = time.time_ns() // 1_000_000
 
     def record(number: int) -> None:
-        ticker._count(start_ms - number % 100, metronome.step, is_published=True)  # noqa: SLF001 - nothing but that
+        ticker.count(start_ms - number % 100, metronome.step, is_published=True)
 
     return record
 

@@ -189,7 +189,7 @@ class Ticker:
         step = self._metronome.step
         is_published = await self._publisher.publish(at, self._lease.term, step)
         self.unpublished[REDIS_SLOW] += self._metronome.discount()
-        self._count(at, step, is_published=is_published)
+        self.count(at, step, is_published=is_published)
         # Other work is done now, because there is time until the next tick.
         if self._lease.is_renewal_due():
             self._supervisor.start(RENEWAL, self._renew)
@@ -197,7 +197,8 @@ class Ticker:
             self._lease.invalidate()
         self._log_skips()
 
-    def _count(self, at: int, step: int, *, is_published: bool) -> None:
+    def count(self, at: int, step: int, *, is_published: bool) -> None:
+        """Count a tick that was due: the one of `at` (milliseconds), with this step of the metronome."""
         if not is_published:
             self.unpublished[REDIS_UNAVAILABLE] += 1
             return

@@ -173,12 +173,14 @@ def test_a_real_worker(broker: Broker, ticker: Ticker, directory: Path) -> None:
         assert samples["clock_ticks_taken_total",] >= samples["clock_rounds_total",] > 30
         assert samples["clock_frames_due_total",] >= len(viewers[0].times) > 30
         assert samples["clock_last_tick_age_seconds",] < 1
-        assert samples["clock_tick_lateness_seconds_bucket", "0.5"] > 30
         assert samples["clock_fan_out_duration_seconds_count",] > 30
         assert samples["clock_subscriptions_total",] == 1
         assert samples["clock_handshakes_refused_total", "request"] == 1
         assert samples["clock_websockets_opened_total",] == 3
         assert samples["process_resident_memory_bytes",] > 1e6
+        wait_until(
+            lambda: read()["clock_tick_lateness_seconds_count",] > 0, "the clocks are compared, and ticks arrive", 10
+        )
         viewers[0].socket.sendall(b"\x88\x82\0\0\0\0\x03\xe8")  # normal closure
         viewers[1].socket.close()  # without a close frame
         wait_until(
