@@ -9,6 +9,7 @@ Raises:
 
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from csp.constants import NONE, SELF
 from django.core.management.utils import get_random_secret_key
@@ -27,6 +28,7 @@ REDIS_SENTINELS = read(table.REDIS_SENTINELS)
 REDIS_MASTER_NAME = read(table.REDIS_MASTER_NAME)
 REDIS_SENTINEL_USERNAME = read(table.REDIS_SENTINEL_USERNAME)
 REDIS_SENTINEL_PASSWORD = read(table.REDIS_SENTINEL_PASSWORD)
+CLOCK_REDIS_REPLICA_URL = read(table.CLOCK_REDIS_REPLICA_URL)
 
 CLOCK_NAMESPACE = read(table.CLOCK_NAMESPACE)
 CLOCK_TIME_ZONE = read(table.CLOCK_TIME_ZONE)
@@ -73,23 +75,23 @@ ROOT_URLCONF = "tournament.urls"
 ASGI_APPLICATION = "tournament.asgi.application"
 DATABASES: dict[str, dict[str, str]] = {}
 
-CHANNEL_LAYERS = {
-    "default": {
-        "BACKEND": "clock.redis.layer.TickLayer",
-        "CONFIG": {
-            "prefix": CLOCK_NAMESPACE,
-            "hosts": [
-                redis_host(
-                    REDIS_URL,
-                    ca_file=REDIS_CA_FILE,
-                    sentinels=Sentinels(
-                        REDIS_SENTINELS, REDIS_MASTER_NAME, REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD
-                    ),
-                )
-            ],
-        },
-    }
-}
+_SENTINELS = Sentinels(REDIS_SENTINELS, REDIS_MASTER_NAME, REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD)
+
+
+def _channel_layer(host: dict[str, Any]) -> dict[str, Any]:
+    return {"BACKEND": "clock.redis.layer.TickLayer", "CONFIG": {"prefix": CLOCK_NAMESPACE, "hosts": [host]}}
+
+
+# The layer "replica" exists only if there is a replica to subscribe to.
+CHANNEL_LAYERS = {"default": _channel_layer(redis_host(REDIS_URL, ca_file=REDIS_CA_FILE, sentinels=_SENTINELS))}
+if CLOCK_REDIS_REPLICA_URL:
+    CHANNEL_LAYERS["replica"] = _channel_layer(
+        redis_host(
+            CLOCK_REDIS_REPLICA_URL,
+            ca_file=REDIS_CA_FILE if CLOCK_REDIS_REPLICA_URL.startswith("rediss://") else "",
+            sentinels=Sentinels([], REDIS_MASTER_NAME),
+        )
+    )
 
 # In development a changed template shows at once, as a changed static file does.
 _TEMPLATE_OPTIONS = {"loaders": ["django.template.loaders.app_directories.Loader"]} if DEBUG else {}

@@ -125,3 +125,11 @@ class RedisUrl:
         if not is_whole or not options.keys() <= _REDIS_OPTIONS:
             raise InvalidValue(text)
         return text
+
+
+class OptionalRedisUrl(RedisUrl):
+    """The same, or nothing."""
+
+    def parse(self, text: str) -> str:
+        """Return the URL, or an empty text."""
+        return super().parse(text) if text else text

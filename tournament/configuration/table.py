@@ -2,7 +2,14 @@
 
 from typing import Any, Final
 
-from tournament.configuration.network_parsers import Addresses, Hosts, Networks, Origins, RedisUrl
+from tournament.configuration.network_parsers import (
+    Addresses,
+    Hosts,
+    Networks,
+    OptionalRedisUrl,
+    Origins,
+    RedisUrl,
+)
 from tournament.configuration.parsers import (
     Choice,
     NumberOrAuto,
@@ -59,6 +66,14 @@ REDIS_SENTINEL_PASSWORD: Final = Setting(
     parser=SecretText(),
     secret=True,
     description="The password for the Sentinels themselves, if they require one.",
+)
+CLOCK_REDIS_REPLICA_URL: Final = Setting(
+    name="CLOCK_REDIS_REPLICA_URL",
+    parser=OptionalRedisUrl(),
+    used_by=_WORKER,
+    secret=True,
+    description="A replica of the server, from which workers receive the ticks. They still compare their clocks with"
+    " the server itself, so both must be reachable.",
 )
 CLOCK_NAMESPACE: Final = Setting(
     name="CLOCK_NAMESPACE",
