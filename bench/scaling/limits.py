@@ -30,7 +30,8 @@ HOST_BITS: Final = 10e9
 
 STORM_HEADINGS: Final = (
     "workers left",
-    "arrivals/s",
+    "viewers for each",
+    "beside the planned load",
     "processes ended: 50 % are back",
     "99 %",
     "all",
@@ -113,14 +114,22 @@ def at_both(frames: float) -> str:
 def storm_rows(model: Model) -> Rows:
     """Return a row under `STORM_HEADINGS` for each number of workers that are left."""
     arrival_s = model.costs.handshake + model.costs.request
+    room = model.admitted() - model.pages_at(LOWEST_RATE)
     rows = []
     for workers in STORM_WORKERS:
+        each = STORM_VIEWERS // workers
         ended, vanished = (
             simulate(Loss(STORM_VIEWERS, workers, arrival_s, is_silent=is_silent)) for is_silent in (False, True)
         )
         times = [time for one in (ended, vanished) for time in (one.half_s, one.most_s, one.all_s)]
         attempts = max(ended.attempts, vanished.attempts)
         rows.append(
-            [f"{workers:,}", f"{workers / arrival_s:,.0f}", *(f"{time:.1f} s" for time in times), f"{attempts:.2f}"]
+            [
+                f"{workers:,}",
+                f"{each:,}",
+                "fits" if each <= room else f"room for {room:,}",
+                *(f"{time:.1f} s" for time in times),
+                f"{attempts:.2f}",
+            ]
         )
     return rows

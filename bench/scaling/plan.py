@@ -21,9 +21,9 @@ PLAN_HEADINGS: Final = (
     "frames/s",
     "viewers per worker",
     "workers",
-    f"hosts of {CORES_PER_HOST} cores",
+    f"hosts of {CORES_PER_HOST} cores, one spare",
     "network to viewers",
-    "per host",
+    "per host after a loss",
     "packets/s per host",
     "Redis",
     "network from Redis",
@@ -51,8 +51,8 @@ class Plan:
 
     @property
     def hosts(self) -> int:
-        """How many hosts, of which one may fail."""
-        return max(MIN_WORKERS, -(-self.workers // CORES_PER_HOST))
+        """How many hosts, so that the others are enough if one fails."""
+        return -(-self.workers // CORES_PER_HOST) + 1
 
     @property
     def frames(self) -> int:
@@ -88,8 +88,8 @@ def plan_rows(model: Model, redis: RedisFigures) -> Rows:
                 f"{plan.workers:,}",
                 f"{plan.hosts:,}",
                 bits(plan.bits),
-                bits(plan.bits / plan.hosts),
-                f"{plan.frames / plan.hosts:,.0f}",
+                bits(plan.bits / (plan.hosts - 1)),
+                f"{plan.frames / (plan.hosts - 1):,.0f}",
                 f"1 and {replicas} replicas" if replicas else "1",
                 bits(plan.workers * redis.message_bytes * TICKS_PER_S * 8),
             ]

@@ -13,13 +13,14 @@ from bench.scenarios.catalogue import SCENARIOS
 from bench.scenarios.page_loads import PAGES as LOADED_PAGES
 from bench.scenarios.processes import PROCESSES, VIEWERS_EACH, WORKERS
 from bench.scenarios.storms import ARRIVING, OVERLOAD_BEFORE
+from bench.subjects.catalogue import SUBJECTS
 from bench.trial.figures import WORKER
 
 HAPROXY_HTTP, HAPROXY_TCP = "haproxy-http", "haproxy-tcp"
 
 # Scenarios that the model is calibrated on: their names in the catalogue.
 IDLE, FULL_RATE, PAGES, PROXY = CALIBRATION = ("idle", "800", "9000 auto", "HAProxy http")
-STORM, OVERLOAD, PAGE_LOADS = "storm", "overload", "page loads"
+STORM, OVERLOAD, PAGE_LOADS, TWO_WORKERS = "storm", "overload", "page loads", "two workers"
 
 TITLES: Final = {scenario.name: scenario.title for scenario in SCENARIOS}
 
@@ -54,8 +55,8 @@ CROWDS: Final = (
     Crowd("2400", WORKER, 2_400, 100),
     Crowd("2000 auto", WORKER, 2_000),
     Crowd("5000 auto", WORKER, 5_000),
-    Crowd("two workers", WORKER, VIEWERS_EACH, 100),
-    Crowd("two workers", PROCESSES, WORKERS * VIEWERS_EACH, 100, WORKERS),
+    Crowd(TWO_WORKERS, WORKER, VIEWERS_EACH, 100),
+    Crowd(TWO_WORKERS, PROCESSES, WORKERS * VIEWERS_EACH, 100, WORKERS),
     Crowd("no proxy", PROCESSES, VIEWERS_EACH, 100, WORKERS),
     Crowd(PROXY, HAPROXY_HTTP, VIEWERS_EACH, 100, WORKERS, is_proxied=True),
     Crowd("HAProxy tcp", HAPROXY_TCP, VIEWERS_EACH, 100, WORKERS, is_proxied=True),
@@ -77,9 +78,9 @@ class Point:
 
     @property
     def title(self) -> str:
-        """The scenario, and what the figures are of if that is not one worker."""
-        side = f", {self.crowd.workers} workers" if self.crowd.workers > 1 and not self.crowd.is_proxied else ""
-        return TITLES[self.crowd.scenario] + side
+        """The scenario, and the subject if two of them are compared with the model."""
+        subject = f": {SUBJECTS[self.crowd.side].title}" if self.crowd.scenario == TWO_WORKERS else ""
+        return TITLES[self.crowd.scenario] + subject
 
     @property
     def is_calibration(self) -> bool:

@@ -1,7 +1,5 @@
 """What Redis takes: the figures that follow from a measurement, and the measurement itself, in small."""
 
-import resource
-
 import pytest
 
 from bench.scaling.redis_figures import PLANNED_LOAD, RedisFigures
@@ -62,13 +60,11 @@ def test_askers_ask_once_a_second(broker: Broker) -> None:
 @pytest.mark.bench
 def test_a_small_measurement() -> None:
     """With real servers, a real ticker and a replica."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert hard >= 2_100
-    runs = ((0, 0), (0, 20), (1, 20), (2, 20))
+    runs = ((0, 0), (0, 20), (1, 20))
     found = measure(runs, seconds=1, compared_s=2, askers=20, cores=None)
     assert [(run.replicas, run.subscribers) for run in found.runs] == list(runs)
     assert all(0 < run.master_load < 1 for run in found.runs)
-    assert [run.replica_load is None for run in found.runs] == [True, True, False, False]
+    assert [run.replica_load is None for run in found.runs] == [True, True, False]
     assert found.delivery_s > 0
     assert 0 < found.added_p50_ms < 5
     assert found.added_p50_ms <= found.added_p99_ms
