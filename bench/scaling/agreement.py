@@ -4,56 +4,62 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.report.tables import Rows
-from bench.scaling.model import Model
+from bench.scaling.model import PRESENT, Model
 from bench.scaling.points import OVERLOAD, TITLES, Measured, Point
 from clock.contract import DEFAULT_RATE
 
 TOLERANCE: Final = 0.20
 
 HEADINGS: Final = ("measured point", "figure", "measured", "model", "difference", "use")
-CALIBRATED: Final = "calibration"
+
+# What a comparison is for. Calibration points agree by construction.
+CALIBRATION, CHECK, UNUSED = (
+    "calibration",
+    "check",
+    "none: the results do not say from which load on viewers are refused",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A figure of a measured point, and the model's. Those of calibration points agree by construction."""
+    """A figure of a measured point, and the model's; `form` formats them."""
 
     title: str
     figure: str
     measured: float
     predicted: float
-    is_calibration: bool
+    use: str
     form: str
 
     @property
     def difference(self) -> float:
         """The model's figure relative to the measured one, minus 1."""
-        return self.predicted / self.measured - 1 if self.measured else float(bool(self.predicted))
+        return self.predicted / self.measured - 1
 
     @property
-    def agrees(self) -> bool:
-        """Whether it is within the tolerance."""
-        return abs(self.difference) <= TOLERANCE
+    def disagrees(self) -> bool:
+        """Whether it is a check that fails."""
+        return self.use == CHECK and abs(self.difference) > TOLERANCE
 
     @property
     def row(self) -> list[str]:
         """The row under `HEADINGS`."""
-        use = CALIBRATED if self.is_calibration else "check: " + ("agrees" if self.agrees else "DISAGREES")
+        verdict = (": DISAGREES" if self.disagrees else ": agrees") if self.use == CHECK else ""
         shown = [self.form.format(value) for value in (self.measured, self.predicted)]
-        return [self.title, self.figure, *shown, f"{self.difference:+.0%}".replace("%", " %"), use]
+        return [self.title, self.figure, *shown, f"{100 * self.difference:+.0f} %", self.use + verdict]
 
 
 def compare(model: Model, measured: Measured) -> list[Comparison]:
     """Return the comparison of every measured figure with the model's."""
-    found = [one for point in measured.points for one in _of_point(model, point)]
+    found = [one for point in measured.points for one in _of_point(model, measured, point)]
     overload = measured.overload
     if overload.refused:  # otherwise they were all admitted, and the worker's limit was not reached
-        admitted = model.admitted(beside=overload.before, beside_rate=DEFAULT_RATE)
-        found.append(_admitted(TITLES[OVERLOAD], overload.admitted, admitted))
+        title = TITLES[OVERLOAD]
+        found.append(_admitted(model, measured, title, overload.admitted, None, beside=overload.before))
     return found
 
 
-def _of_point(model: Model, point: Point) -> list[Comparison]:
+def _of_point(model: Model, measured: Measured, point: Point) -> list[Comparison]:
     """Return the comparison of the load for the frames that were sent, and of the viewers if some were refused."""
     crowd = point.crowd
     load = model.load(
@@ -63,14 +69,20 @@ def _of_point(model: Model, point: Point) -> list[Comparison]:
         has_probes=crowd.has_probes,
         is_proxied=crowd.is_proxied,
     )
-    found = [Comparison(point.title, "load", 100 * point.load, 100 * load, point.is_calibration, "{:.1f} %")]
+    use = CALIBRATION if point.is_calibration else CHECK
+    found = [Comparison(point.title, "load", 100 * point.load, 100 * load, use, "{:.1f} %")]
     if point.viewers < crowd.viewers:
-        found.append(_admitted(point.title, point.viewers, model.admitted(crowd.rate)))
+        found.append(_admitted(model, measured, point.title, point.viewers, crowd.rate))
     return found
 
 
-def _admitted(title: str, measured: int, predicted: int) -> Comparison:
-    return Comparison(title, "viewers admitted", measured, predicted, is_calibration=False, form="{:,.0f}")
+def _admitted(  # noqa: PLR0913 - what was measured, and of whom
+    model: Model, measured: Measured, title: str, count: int, rate: int | None, *, beside: int = 0
+) -> Comparison:
+    """Return the comparison of how many viewers were admitted, beside others at the full rate."""
+    use, refuses_from = (CHECK, measured.refuses_from) if measured.refuses_from else (UNUSED, PRESENT)
+    predicted = model.admitted(rate, beside=beside, beside_rate=DEFAULT_RATE, refuses_from=refuses_from)
+    return Comparison(title, "viewers admitted", count, predicted, use, "{:,.0f}")
 
 
 def rows(comparisons: list[Comparison]) -> Rows:
@@ -80,4 +92,4 @@ def rows(comparisons: list[Comparison]) -> Rows:
 
 def disagreements(comparisons: list[Comparison]) -> list[Comparison]:
     """Return the checks that fail."""
-    return [one for one in comparisons if not one.is_calibration and not one.agrees]
+    return [one for one in comparisons if one.disagrees]

@@ -12,7 +12,7 @@ from bench.scaling import agreement, limits, plan
 from bench.scaling.agreement import Comparison, compare
 from bench.scaling.model import Costs, Model
 from bench.scaling.points import TITLES, Measured, NotMeasured
-from bench.scaling.redis_figures import RedisFigures, Run
+from bench.scaling.redis_figures import TICKS_PER_S, RedisFigures, Run
 
 MARKER: Final = "scaling"
 DOCUMENT, DATA, REDIS_DATA = "scaling.md", "bench.json", "redis.json"
@@ -21,11 +21,10 @@ COST_HEADINGS: Final = ("what", "CPU time of one core", "measured in")
 REDIS_HEADINGS: Final = (
     "subscribers",
     "of",
-    "load of the master",
-    "load of a replica",
-    "µs per tick and subscriber",
-    "late p50 ms",
-    "late p99 ms",
+    "master: µs per tick",
+    "a replica: µs per tick",
+    "µs per subscriber",
+    "load at 100 ticks/s",
 )
 
 Table = tuple[str, tuple[str, ...], Rows]  # title, headings, rows
@@ -56,7 +55,7 @@ class Report:
     @property
     def verdict(self) -> str:
         """The agreement in a sentence."""
-        checks = [one for one in self.comparisons if not one.is_calibration]
+        checks = [one for one in self.comparisons if one.use == agreement.CHECK]
         failed = agreement.disagreements(self.comparisons)
         worst = max(checks, key=lambda one: abs(one.difference))
         return (
@@ -72,6 +71,15 @@ class Report:
         return (
             f"At auto the benchmark's crowds received, in frames/s: {', '.join(measured)}. The model says what a worker"
             f" chooses in the end: {', '.join(str(self.model.auto_rate(one.viewers)) for one in points)}."
+        )
+
+    @property
+    def conditions_of_redis(self) -> str:
+        """Where Redis was measured, in a sentence."""
+        machine = self.redis.machine
+        return (
+            f"Redis: {in_words(machine)}, {str(machine['broker']).partition(' sha')[0]}, {machine['date']};"
+            f" load average {machine['load']} when it began."
         )
 
     @property
@@ -99,10 +107,9 @@ class Report:
 
     def text(self, form: Format, heading: str = "") -> str:
         """Return everything as text. `form` formats a table, and `heading` precedes the title of each."""
-        redis = self.redis
         notes = [
             f"Workers and HAProxy: {in_words(self.results.machine)}, {self.results.machine['date']}.",
-            f"Redis: {in_words(redis.machine)}, {redis.machine['broker']}, {redis.machine['date']}.",
+            self.conditions_of_redis,
             self.verdict,
             self.chosen,
             self.replica,
@@ -125,17 +132,16 @@ def cost_rows(costs: Costs) -> Rows:
 
 
 def redis_row(redis: RedisFigures, run: Run) -> list[str]:
-    """Return the row of a run under `REDIS_HEADINGS`."""
-    busy = run.master_load if run.replica_load is None else run.replica_load
+    """Return the row of a run under `REDIS_HEADINGS`. The last two columns are those of the server with subscribers."""
+    busy_us = run.master_us if run.replica_us is None else run.replica_us
     here = run.subscribers / max(1, run.replicas)
-    each = f"{1e6 * (busy - redis.base_load) / here / 100:.1f}" if here else "-"
     return [
         f"{run.subscribers:,}",
         f"{run.replicas} replica{'s' if run.replicas > 1 else ''}" if run.replicas else "the master",
-        f"{100 * run.master_load:.1f} %",
-        "-" if run.replica_load is None else f"{100 * run.replica_load:.1f} %",
-        each,
-        *(f"{late_ms:.2f}" if here else "-" for late_ms in (run.late_p50_ms, run.late_p99_ms)),
+        f"{run.master_us:,.0f}",
+        "-" if run.replica_us is None else f"{run.replica_us:,.0f}",
+        f"{(busy_us - redis.publish_us) / here:.1f}" if here else "-",
+        f"{100 * (redis.base_load + (busy_us - redis.publish_us) * TICKS_PER_S / 1e6):.1f} %",
     ]
 
 

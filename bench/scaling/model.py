@@ -17,6 +17,9 @@ from clock.contract import AUTO_RATES
 # host that was lost.
 PLANNED_LOAD: Final = TARGET
 
+# The loads from which on the present worker refuses newcomers that request much, and all of them.
+PRESENT: Final = (BUSY_FROM, FULL_FROM)
+
 LOWEST_RATE: Final = AUTO_RATES[-1]
 
 # The pause between two probes of a page that knows its drift, as in the benchmark (s).
@@ -100,8 +103,19 @@ class Model:
         fitting = (rate for rate in AUTO_RATES if self.load(viewers, viewers * rate) <= ROOM)
         return next(fitting, LOWEST_RATE)
 
-    def admitted(self, rate: int | None = None, *, beside: int = 0, beside_rate: int = 0) -> int:
-        """Return how many viewers a worker admits, beside others: with a rate of their own, or at auto (None)."""
-        limit, rate = (BUSY_FROM, rate) if rate is not None and rate > LOWEST_RATE else (FULL_FROM, LOWEST_RATE)
+    def admitted(
+        self,
+        rate: int | None = None,
+        *,
+        beside: int = 0,
+        beside_rate: int = 0,
+        refuses_from: tuple[float, float] = PRESENT,
+    ) -> int:
+        """Return how many viewers a worker admits, beside others: with a rate of their own, or at auto (None).
+
+        It refuses those with high rates from the first of two loads on, and all from the second.
+        """
+        busy_from, full_from = refuses_from
+        limit, rate = (busy_from, rate) if rate is not None and rate > LOWEST_RATE else (full_from, LOWEST_RATE)
         room = limit - self.load(beside, beside * beside_rate)
         return max(0, int(room / (self.costs.viewer + rate * self.costs.frame)))

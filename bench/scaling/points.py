@@ -113,13 +113,18 @@ class Overload:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All measured points. `memory_bytes` is what a page takes in the worker's process."""
+    """All measured points. `memory_bytes` is what a page takes in the worker's process.
+
+    `refuses_from` are the loads from which on the worker refused newcomers that request much, and all of them; None if
+    the results do not say.
+    """
 
     points: list[Point]
     handshakes: Arrivals
     requests: Arrivals
     overload: Overload
     memory_bytes: float
+    refuses_from: tuple[float, float] | None
 
     @classmethod
     def of(cls, results: Results) -> "Measured":
@@ -142,6 +147,7 @@ class Measured:
                 round(_remarked(arrival, r"refused ([\d.]+)")),
             ),
             memory_bytes=(1 << 20) * ((pages.memory_mib or 0.0) - (idle.memory_mib or 0.0)) / 9_000,
+            refuses_from=(results.refuses_from[0], results.refuses_from[1]) if results.refuses_from else None,
         )
 
     def point(self, scenario: str) -> Point:

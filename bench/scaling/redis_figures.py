@@ -1,7 +1,6 @@
 """What Redis takes to pass ticks on: the figures of a measurement, which are kept in docs/redis.json."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
@@ -14,32 +13,31 @@ PLANNED_LOAD: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """So many subscribers, all at the master or evenly at its replicas. Loads are shares of a core.
+    """So many subscribers, all at the master or evenly at its replicas: the CPU time of a tick, in microseconds.
 
-    `replica_load` is that of one replica. Lateness is the time at which a message was read, minus that of its tick.
+    `replica_us` is that of one replica.
     """
 
     subscribers: int
     replicas: int
-    master_load: float
-    replica_load: float | None
-    late_p50_ms: float
-    late_p99_ms: float
+    master_us: float
+    replica_us: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class RedisFigures:
-    """All figures. `message_bytes` is what one tick is on a subscriber's connection.
+    """All figures.
 
-    `comparisons_load` is the additional load of `comparisons` clients that each ask for the time once a second.
-    `added_p50_ms` and `added_p99_ms` are how much later a message arrives from a replica than from its master.
+    `message_bytes` is what one tick is on a subscriber's connection. `base_load` is the load by a ticker alone, and
+    `comparison_us` the CPU time for a client that asks for the time. `added_p50_ms` and `added_p99_ms` are how much
+    later a message arrives from a replica than from its master.
     """
 
     machine: dict[str, str | int]
     runs: list[Run]
     message_bytes: int
-    comparisons: int
-    comparisons_load: float
+    base_load: float
+    comparison_us: float
     added_p50_ms: float
     added_p99_ms: float
 
@@ -54,26 +52,26 @@ class RedisFigures:
         return cls(**members | {"runs": [Run(**one) for one in members["runs"]]})
 
     @property
-    def base_load(self) -> float:
-        """The load of a Redis that nobody has subscribed to: that of the ticker."""
-        return next(run.master_load for run in self.runs if not run.subscribers)
+    def publish_us(self) -> float:
+        """The CPU time of a tick without subscribers."""
+        return next(run.master_us for run in self.runs if not run.subscribers and not run.replicas)
 
     @property
     def delivery_s(self) -> float:
         """The CPU time of a tick for one subscriber: from the run with the most of them at the master."""
-        run = max(self._direct(), key=lambda one: one.subscribers)
-        return (run.master_load - self.base_load) / (run.subscribers * TICKS_PER_S)
+        run = max((run for run in self.runs if not run.replicas), key=lambda one: one.subscribers)
+        return (run.master_us - self.publish_us) / 1e6 / run.subscribers
 
     @property
     def comparison_s(self) -> float:
-        """The CPU time that a client takes which asks for the time, in a second."""
-        return self.comparisons_load / self.comparisons
+        """The CPU time that a worker which compares clocks takes in a second."""
+        return self.comparison_us / 1e6
 
     @property
     def feed_s(self) -> float:
-        """The CPU time that a replica takes of its master, in a second: from the run with the most replicas."""
+        """The CPU time that a replica takes of its master in a second: from the run with the most replicas."""
         run = max(self.runs, key=lambda one: one.replicas)
-        return (run.master_load - self.base_load) / run.replicas
+        return TICKS_PER_S * (run.master_us - self.publish_us) / 1e6 / run.replicas
 
     @property
     def workers_of_master(self) -> int:
@@ -94,6 +92,3 @@ class RedisFigures:
         replicas = self.replicas_for(workers)
         fed = replicas * self.feed_s if replicas else workers * TICKS_PER_S * self.delivery_s
         return self.base_load + fed + workers * self.comparison_s
-
-    def _direct(self) -> Iterable[Run]:
-        return (run for run in self.runs if run.subscribers and not run.replicas)

@@ -1,15 +1,17 @@
-"""The measurement of Redis: its CPU time for N subscribers, directly and through replicas, with a real ticker.
+"""The measurement of Redis: its CPU time for N subscribers, directly and through replicas.
 
     python -m bench.scaling.redis_measurement
 
-It takes two minutes, on two idle cores, and writes docs/redis.json. The servers share one core; the ticker and the
-subscribers have the others.
+It takes a minute or two and writes docs/redis.json. A real message of the ticker is published again and again, each
+time when all subscribers have received the last one. So Redis never writes two at once, which would cost it less,
+however busy the machine is: CPU time is measured, and not the time that passes. Only the delay of a replica is that.
 """
 
 import argparse
 import os
 import resource
 import select
+import socket
 import statistics
 import tempfile
 import time
@@ -22,6 +24,7 @@ from typing import Final
 from bench.report.machine import describe
 from bench.scaling.redis_figures import RedisFigures, Run
 from bench.scaling.subscribers import Askers, Subscribers
+from bench.subjects.gate import HEAD, publish
 from testbed.accounting import cpu_ns
 from testbed.processes import ROOT, Ticker, wait_until
 from testbed.progress import Progress
@@ -33,15 +36,21 @@ DATA: Final = ROOT / "docs" / "redis.json"
 # Replicas and subscribers of each run.
 RUNS: Final = ((0, 0), (0, 10), (0, 100), (0, 1_000), (1, 10), (1, 100), (1, 1_000), (4, 1_000))
 
-SECONDS: Final = 8
-SETTLE_S: Final = 1.0
+TICKS: Final = 200  # of each run
+WARM_UP_TICKS: Final = 10
+IDLE_S: Final = 5.0
 COMPARED_S: Final = 20.0
 ASKERS: Final = 1_000
+
+BACKGROUND_S: Final = 2.0
+
+# A few milliseconds after the last tick all servers have done what it takes.
+SETTLE_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A master that a ticker publishes to, and its replicas."""
+    """A master and its replicas."""
 
     master: Server
     replicas: list[Server]
@@ -51,28 +60,20 @@ class Cluster:
         """The ports that workers subscribe to."""
         return [one.port for one in self.replicas or [self.master]]
 
+    def cpu_us(self) -> list[float]:
+        """Return the CPU time that each server has used, the master's first."""
+        return [cpu_ns([one.pid]) / 1000 for one in (self.master, *self.replicas)]
+
 
 @contextmanager
-def cluster(directory: Path, replicas: int, cores: set[int] | None) -> Iterator[Cluster]:
-    """Run the servers and a ticker."""
+def cluster(directory: Path, replicas: int) -> Iterator[Cluster]:
+    """Run the servers."""
     with ExitStack() as exits:
-        master = exits.enter_context(server(directory, cores))
-        found = [
-            exits.enter_context(server(directory, cores, "--replicaof", f"127.0.0.1 {master.port}"))
-            for _ in range(replicas)
-        ]
-        for one in found:
-            wait_until(lambda one=one: is_linked(one), "the replica follows its master")  # type: ignore[misc]
-        ticker = exits.enter_context(Ticker(f"redis://{master.address}", directory))
-        ticker.wait_until_leader()
+        master = exits.enter_context(Server(directory))
+        options = ("--replicaof", f"127.0.0.1 {master.port}")
+        found = [exits.enter_context(Server(directory, *options)) for _ in range(replicas)]
+        wait_until(lambda: all(map(is_linked, found)), "the replicas follow their master", 60)
         yield Cluster(master, found)
-
-
-def server(directory: Path, cores: set[int] | None, *options: str) -> Server:
-    """Return a server for these cores, not started yet."""
-    made = Server(directory, *options)
-    made.cores = cores
-    return made
 
 
 def is_linked(replica: Server) -> bool:
@@ -81,36 +82,60 @@ def is_linked(replica: Server) -> bool:
         return bool(client.info("replication").get("master_link_status") == "up")
 
 
-def measure_run(running: Cluster, subscribers: int, seconds: float) -> tuple[Run, int]:
-    """Return the figures of so many subscribers, and the bytes of one tick on a connection."""
-    servers = [running.master, *running.replicas]
-    with Subscribers(running.ports, subscribers) as found:
-        found.read(SETTLE_S)
-        before = [cpu_ns([one.pid]) for one in servers]
-        started = time.monotonic()
-        found.read(seconds)
+def capture(port: int) -> tuple[bytes, int]:
+    """Return a message that a ticker publishes, and how many bytes it is on a subscription."""
+    received = b""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(f"SUBSCRIBE {CHANNEL}\r\n".encode())
+        while not (head := HEAD.search(received)) or len(received) < head.end() + int(head[2]) + 2:
+            received += connection.recv(1 << 16)
+    end = head.end() + int(head[2])
+    return received[head.end() : end], end + 2 - head.start()
+
+
+def measure_run(running: Cluster, message: bytes, subscribers: int, ticks: int) -> Run:
+    """Return the CPU time for each of so many ticks, without what the servers use as time passes."""
+    command = publish(CHANNEL.encode(), message)
+    with (
+        Subscribers(running.ports, subscribers) as reading,
+        socket.create_connection(("127.0.0.1", running.master.port)) as publisher,
+    ):
+
+        def tick(count: int) -> None:
+            for _ in range(count):
+                publisher.sendall(command)
+                publisher.recv(64)
+                reading.read(1)
+
+        tick(WARM_UP_TICKS)
+        idle = background(running)
+        before, started = running.cpu_us(), time.monotonic()
+        tick(ticks)
+        time.sleep(SETTLE_S)
         elapsed_s = time.monotonic() - started
-        loads = [(cpu_ns([one.pid]) - start) / 1e9 / elapsed_s for one, start in zip(servers, before, strict=True)]
-        run = Run(
-            subscribers,
-            len(running.replicas),
-            round(loads[0], 4),
-            round(statistics.mean(loads[1:]), 4) if running.replicas else None,
-            round(found.percentile_ms(50), 2),
-            round(found.percentile_ms(99), 2),
-        )
-        return run, round(found.received_bytes / max(1, found.messages))
+        used = [
+            (after - start - each * elapsed_s) / ticks
+            for after, start, each in zip(running.cpu_us(), before, idle, strict=True)
+        ]
+    replica_us = round(statistics.mean(used[1:]), 1) if running.replicas else None
+    return Run(subscribers, len(running.replicas), round(used[0], 1), replica_us)
 
 
-def measure_comparisons(running: Cluster, askers: int, seconds: int) -> float:
-    """Return the load of clients that ask for the time, without that of the ticker."""
+def background(running: Cluster, seconds: float = BACKGROUND_S) -> list[float]:
+    """Return the CPU time in microseconds that each server uses in a second of now."""
+    before, started = running.cpu_us(), time.monotonic()
+    time.sleep(seconds)
+    elapsed_s = time.monotonic() - started
+    return [(after - start) / elapsed_s for after, start in zip(running.cpu_us(), before, strict=True)]
+
+
+def measure_comparison(running: Cluster, askers: int) -> float:
+    """Return the CPU time of a client that asks for the time, in microseconds."""
     with Askers(running.master.port, askers) as asking:
-        before = cpu_ns([running.master.pid])
-        time.sleep(seconds)
-        idle = cpu_ns([running.master.pid]) - before
-        before = cpu_ns([running.master.pid])
-        asking.ask(seconds)
-        return (cpu_ns([running.master.pid]) - before - idle) / 1e9 / seconds
+        asking.ask()
+        (before,) = running.cpu_us()
+        asking.ask()
+        return (running.cpu_us()[0] - before) / askers
 
 
 def measure_delay(running: Cluster, seconds: float) -> tuple[float, float]:
@@ -121,36 +146,44 @@ def measure_delay(running: Cluster, seconds: float) -> tuple[float, float]:
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             for ready in select.select([master.socket, replica.socket], [], [], left)[0]:
-                source = master if ready is master.socket else replica
+                source, sign = (master, -1) if ready is master.socket else (replica, 1)
                 for tick in source.read():
-                    sign = -1 if source is master else 1
                     arrived.setdefault(tick.at, []).append(sign * tick.received_ms)
     delays = [sum(times) for times in arrived.values() if len(times) == 2]
     return statistics.median(delays), percentile(delays, 99)
 
 
 def measure(
-    runs: Sequence[tuple[int, int]], *, seconds: float, compared_s: float, askers: int, cores: set[int] | None
+    runs: Sequence[tuple[int, int]], *, ticks: int, idle_s: float, compared_s: float, askers: int
 ) -> RedisFigures:
     """Measure runs, each of so many replicas and subscribers, and return all figures but the machine."""
-    progress = Progress(len(runs) * (seconds + SETTLE_S + 2) + compared_s + 2 * seconds)
-    found: list[Run] = []
-    sizes: list[int] = []
-    comparisons_load, delays = 0.0, (0.0, 0.0)
+    progress = Progress(len(runs) * ticks / 50 + idle_s + compared_s + 20)
     with tempfile.TemporaryDirectory(prefix="clock-redis-") as name:
+        directory = Path(name)
+        with cluster(directory, 0) as running, Ticker(f"redis://{running.master.address}", directory) as ticker:
+            ticker.wait_until_leader()
+            message, size = capture(running.master.port)
+            base_load = background(running, idle_s)[0] / 1e6
+        with cluster(directory, 0) as running:
+            comparison_us = measure_comparison(running, askers)
+        with cluster(directory, 1) as running, Ticker(f"redis://{running.master.address}", directory) as ticker:
+            ticker.wait_until_leader()
+            delays = measure_delay(running, compared_s)
+        progress.done(f"idle {base_load:.2%}, comparison {comparison_us:.1f} µs, replica {delays} ms later")
+        found = []
         for replicas in dict.fromkeys(one for one, _ in runs):
-            with cluster(Path(name), replicas, cores) as running:
+            with cluster(directory, replicas) as running:
                 for subscribers in (count for one, count in runs if one == replicas):
-                    run, size = measure_run(running, subscribers, seconds)
-                    found.append(run)
-                    sizes.append(size)
-                    progress.done(str(run))
-                if replicas == 0:
-                    comparisons_load = measure_comparisons(running, askers, round(seconds))
-                elif replicas == 1:
-                    delays = measure_delay(running, compared_s)
+                    found.append(measure_run(running, message, subscribers, ticks))
+                    progress.done(str(found[-1]))
     return RedisFigures(
-        {}, found, max(sizes), askers, round(comparisons_load, 4), *(round(delay, 3) for delay in delays)
+        machine={},
+        runs=found,
+        message_bytes=size,
+        base_load=round(base_load, 4),
+        comparison_us=round(comparison_us, 1),
+        added_p50_ms=round(delays[0], 3),
+        added_p99_ms=round(delays[1], 3),
     )
 
 
@@ -159,9 +192,8 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0]).parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    machine, cores = describe(), sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, set(cores[1:]) or set(cores))
-    figures = measure(RUNS, seconds=SECONDS, compared_s=COMPARED_S, askers=ASKERS, cores=set(cores[:1]))
+    machine = describe() | {"load": f"{os.getloadavg()[0]:.0f}"}
+    figures = measure(RUNS, ticks=TICKS, idle_s=IDLE_S, compared_s=COMPARED_S, askers=ASKERS)
     DATA.write_text(replace(figures, machine=machine).as_json())
     print(f"written: {DATA.relative_to(ROOT)}")
 

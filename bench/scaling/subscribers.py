@@ -1,27 +1,23 @@
 """Many subscribers of one or more Redis servers, so cheap that they are not the bottleneck: one loop reads them all."""
 
-import re
 import select
 import socket
-import time
 from collections.abc import Sequence
 from typing import Final, Self
 
 from testbed.subscriber import CHANNEL
 
-# After so many sockets the loop reads the clock again.
-BATCH: Final = 64
+TIMEOUT_S: Final = 30.0
 
+_SUBSCRIBED: Final = b"$9\r\nsubscribe\r\n"
 _MESSAGE: Final = b"$7\r\nmessage\r\n"
-_AT: Final = re.compile(rb'"at": (\d+)')
 
 
 class Subscribers:
-    """Connections that are subscribed to the ticks, and the lateness of what they have received."""
+    """Connections that are subscribed to the ticks, evenly to the servers on these ports."""
 
     def __init__(self, ports: Sequence[int], count: int) -> None:
-        self.messages = self.received_bytes = 0
-        self._lateness: list[tuple[float, int]] = []  # (ms, sockets that were read at the same time)
+        self.received_bytes = 0
         self._epoll = select.epoll()
         self._sockets = {}
         for number in range(count):
@@ -29,6 +25,7 @@ class Subscribers:
             connection.sendall(f"SUBSCRIBE {CHANNEL}\r\n".encode())
             self._sockets[connection.fileno()] = connection
             self._epoll.register(connection, select.EPOLLIN)
+        self._read(count, _SUBSCRIBED)
 
     def __enter__(self) -> Self:
         return self
@@ -38,38 +35,30 @@ class Subscribers:
         for connection in self._sockets.values():
             connection.close()
 
-    def read(self, seconds: float) -> None:
-        """Receive ticks for so many seconds, and forget those that were received before.
+    def read(self, ticks: int) -> None:
+        """Receive so many ticks on each connection on average.
 
         Raises:
             ConnectionError: Redis closed a connection.
+            TimeoutError: nothing has arrived for half a minute.
         """
-        self.messages, self.received_bytes, self._lateness = 0, 0, []
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            data = b""
-            events = self._epoll.poll(left, BATCH)
+        self._read(ticks * len(self._sockets), _MESSAGE)
+
+    def _read(self, count: int, marker: bytes) -> None:
+        while count > 0:
+            events = self._epoll.poll(TIMEOUT_S)
+            if not events:
+                raise TimeoutError(f"{count:,} messages are missing")
             for number, _ in events:
                 data = self._sockets[number].recv(1 << 16)
                 if not data:
                     raise ConnectionError("Redis closed a connection")
-                self.messages += data.count(_MESSAGE)
                 self.received_bytes += len(data)
-            if events and (found := _AT.search(data)):  # all have the same tick, but for a few
-                self._lateness.append((time.time() * 1000 - int(found[1]), len(events)))
-
-    def percentile_ms(self, percent: float) -> float:
-        """Return the lateness that `percent` of the ticks do not exceed, by nearest rank; 0 if there are none."""
-        rank = sum(count for _, count in self._lateness) * percent / 100
-        for late_ms, count in sorted(self._lateness):
-            rank -= count
-            if rank < 0:
-                return late_ms
-        return max((late_ms for late_ms, _ in self._lateness), default=0.0)
+                count -= data.count(marker)
 
 
 class Askers:
-    """Connections that each ask Redis for the time once a second, as a worker does to compare clocks."""
+    """Connections that ask Redis for the time, as a worker does once a second to compare clocks."""
 
     def __init__(self, port: int, count: int) -> None:
         self._sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
@@ -81,11 +70,8 @@ class Askers:
         for connection in self._sockets:
             connection.close()
 
-    def ask(self, seconds: int) -> None:
-        """Ask for so many seconds, evenly spread."""
-        start, count = time.monotonic(), len(self._sockets)
-        for number in range(seconds * count):
-            connection = self._sockets[number % count]
+    def ask(self) -> None:
+        """Ask once on each connection, one after the other."""
+        for connection in self._sockets:
             connection.sendall(b"TIME\r\n")
-            connection.recv(256)
-            time.sleep(max(0.0, start + (number + 1) / count - time.monotonic()))
+            assert connection.recv(256)

@@ -8,6 +8,7 @@ from bench.scaling.model import Costs, Model
 from bench.scaling.points import CROWDS, OVERLOAD, PAGE_LOADS, STORM, TITLES
 from bench.scaling.redis_figures import RedisFigures, Run
 from bench.trial.figures import WORKER
+from clock.broadcast.rate_control import BUSY_FROM, FULL_FROM
 
 COSTS: Final = Costs(
     ticks=0.03,
@@ -29,18 +30,15 @@ MACHINE: Final[dict[str, str | int]] = {
     "kernel": "Linux 6",
     "python": "3.11",
     "broker": "Redis 7",
+    "load": "0",
 }
 
 REDIS: Final = RedisFigures(
     machine=MACHINE,
-    runs=[
-        Run(0, 0, 0.02, None, 0.0, 0.0),
-        Run(1_000, 0, 0.42, None, 2.0, 5.0),
-        Run(1_000, 4, 0.04, 0.12, 1.0, 3.0),
-    ],
+    runs=[Run(0, 0, 20.0, None), Run(1_000, 0, 4_020.0, None), Run(1_000, 4, 60.0, 1_020.0)],
     message_bytes=300,
-    comparisons=1_000,
-    comparisons_load=0.02,
+    base_load=0.02,
+    comparison_us=20.0,
     added_p50_ms=0.1,
     added_p99_ms=0.3,
 )
@@ -69,7 +67,7 @@ def results(costs: Costs = COSTS, slower: Mapping[str, float] = {}, admitted: in
         row(PAGE_LOADS, WORKER, 1.0, remark=f"seconds {400 * 30 * costs.request:g}, files 30, mib 45"),
         row(OVERLOAD, "arrival", 1.0, remark=f"connected after 9.00 s, refused {8_000 - room:g}, admitted {room:g}"),
     ]
-    return Results(machine=MACHINE, minutes=15.0, rows=rows)
+    return Results(machine=MACHINE, minutes=15.0, rows=rows, refuses_from=[BUSY_FROM, FULL_FROM])
 
 
 def row(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.scaling.agreement import TOLERANCE, compare, disagreements, rows
+from bench.scaling.agreement import CHECK, TOLERANCE, UNUSED, compare, disagreements, rows
 from bench.scaling.model import PLANNED_LOAD, Costs, Model
 from bench.scaling.points import CALIBRATION, Measured, NotMeasured
 from clock.broadcast.fan_out import FanOut
@@ -59,10 +59,23 @@ def test_a_point_that_differs_too_much_is_found(scenario: str, factor: float, ag
 
 def test_a_worker_that_admits_too_few_is_found() -> None:
     """The limit of a worker is a check. It is none if everybody was admitted."""
-    for admitted, count in ((6_200, 0), (4_000, 1), (8_000, 0)):
+    right = Model(COSTS).admitted(beside=800, beside_rate=100)
+    for admitted, count in ((round(0.9 * right), 0), (round(0.7 * right), 1), (8_000, 0)):
         measured = Measured.of(results(admitted=admitted))
         failed = disagreements(compare(Model(COSTS), measured))
         assert len(failed) == count, admitted
+
+
+def test_viewers_that_were_refused_at_another_load_are_predicted_from_that() -> None:
+    """The results say at which load. If they do not, how many were admitted says nothing about the model."""
+    model = Model(COSTS)
+    others = replace(results(admitted=3_000), refuses_from=[0.7, 0.75])
+    found = {one.title: one for one in compare(model, Measured.of(others)) if one.figure == "viewers admitted"}
+    assert found["2,400 viewers at 100 frames/s"].predicted == model.admitted(100, refuses_from=(0.7, 0.75))
+    assert {one.use for one in found.values()} == {CHECK}
+    unknown = compare(model, Measured.of(replace(others, refuses_from=[])))
+    assert {one.use for one in unknown if one.figure == "viewers admitted"} == {UNUSED}
+    assert disagreements(unknown) == []
 
 
 def test_results_without_a_scenario_are_refused() -> None:
