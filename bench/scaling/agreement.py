@@ -16,7 +16,7 @@ HEADINGS: Final = ("measured point", "figure", "measured", "model", "difference"
 CALIBRATION, CHECK, UNUSED = (
     "calibration",
     "check",
-    "none: the results do not say from which load on viewers are refused",
+    "not checked: the results do not say at which load",
 )
 
 

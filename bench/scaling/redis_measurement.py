@@ -36,6 +36,9 @@ DATA: Final = ROOT / "docs" / "redis.json"
 # Replicas and subscribers of each run.
 RUNS: Final = ((0, 0), (0, 10), (0, 100), (0, 1_000), (1, 10), (1, 100), (1, 1_000), (4, 1_000))
 
+# The core of the servers. `main` leaves it to them.
+SERVERS_CORE: Final = min(os.sched_getaffinity(0))
+
 TICKS: Final = 200  # of each run
 WARM_UP_TICKS: Final = 10
 IDLE_S: Final = 5.0
@@ -67,11 +70,16 @@ class Cluster:
 
 @contextmanager
 def cluster(directory: Path, replicas: int) -> Iterator[Cluster]:
-    """Run the servers."""
+    """Run the servers, all on one core."""
     with ExitStack() as exits:
-        master = exits.enter_context(Server(directory))
-        options = ("--replicaof", f"127.0.0.1 {master.port}")
-        found = [exits.enter_context(Server(directory, *options)) for _ in range(replicas)]
+
+        def start(*options: str) -> Server:
+            server = Server(directory, *options)
+            server.cores = {SERVERS_CORE}
+            return exits.enter_context(server)
+
+        master = start()
+        found = [start("--replicaof", f"127.0.0.1 {master.port}") for _ in range(replicas)]
         wait_until(lambda: all(map(is_linked, found)), "the replicas follow their master", 60)
         yield Cluster(master, found)
 
@@ -193,6 +201,7 @@ def main() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     machine = describe() | {"load": f"{os.getloadavg()[0]:.0f}"}
+    os.sched_setaffinity(0, os.sched_getaffinity(0) - {SERVERS_CORE} or {SERVERS_CORE})
     figures = measure(RUNS, ticks=TICKS, idle_s=IDLE_S, compared_s=COMPARED_S, askers=ASKERS)
     DATA.write_text(replace(figures, machine=machine).as_json())
     print(f"written: {DATA.relative_to(ROOT)}")
