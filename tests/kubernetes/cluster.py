@@ -34,6 +34,13 @@ def read(*arguments: str) -> Any:
     return json.loads(kubectl("--namespace", NAMESPACE, "get", *arguments, "--output", "json"))
 
 
+def show(*arguments: str) -> None:
+    """Print what kubectl prints about the clock, also if it fails."""
+    command = ["kubectl", "--namespace", NAMESPACE, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    print(done.stdout + done.stderr)
+
+
 @dataclass(frozen=True)
 class Pod:
     """A pod: its name, its node, whether it is being deleted, and how often its container was restarted."""
@@ -157,10 +164,9 @@ def deployed(overlay: str) -> Iterator[Clock]:
         kubectl("apply", "-k", str(FOLDER / "overlays" / overlay))
         yield deployment()
     finally:
-        print(kubectl("--namespace", NAMESPACE, "get", "pods,events", "--output", "wide"))
+        show("get", "pods,events", "--output", "wide")
         for component in ("ticker", "web"):
-            selector = f"app.kubernetes.io/component={component}"
-            print(kubectl("--namespace", NAMESPACE, "logs", "--selector", selector, "--prefix", "--tail", "30"))
+            show("logs", "--selector", f"app.kubernetes.io/component={component}", "--prefix", "--tail", "30")
         kubectl("delete", "namespace", NAMESPACE, "--timeout=120s")
 
 

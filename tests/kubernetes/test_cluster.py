@@ -23,6 +23,15 @@ pytestmark = pytest.mark.timeout(600)
 
 VIEWERS = 90
 
+# Prints the peer of each connection to a worker's port (proc(5): state 01 is established; 1F41 is port 8001).
+PEERS = """
+import socket
+for line in open("/proc/net/tcp").readlines()[1:]:
+    local, remote, state = line.split()[1:4]
+    if local.endswith(":1F41") and state == "01":
+        print(socket.inet_ntoa(bytes.fromhex(remote[:8])[::-1]))
+"""
+
 RecordProperty = Callable[[str, object], None]
 
 
@@ -71,6 +80,15 @@ def test_every_node_serves_the_page(clock: Clock) -> None:
     for node in clock.nodes:
         for path in ("/clock/", "/healthz", "/readyz"):
             assert clock.get(path, node)[0] == 200
+
+
+def test_workers_see_the_addresses_of_viewers(clock: Clock, crowd: Recorder) -> None:
+    """And not those of nodes, as they would after a second hop."""
+    peers = [
+        peer for pod in pods("web") for peer in inside("exec", pod.name, "--", "python", "-c", PEERS)().splitlines()
+    ]
+    assert max(peers.count(peer) for peer in set(peers)) >= VIEWERS
+    assert not {*peers} & {*clock.nodes.values()}
 
 
 @pytest.mark.fault("all workers are replaced (`kubectl rollout restart`)", "only 4012; gap at most 1 s")
@@ -204,6 +222,13 @@ def test_containers_have_no_privileges(clock: Clock) -> None:
         ).split()
         assert (int(capabilities, 16), can_write) == (0, "no"), component
         assert uid != "0", component
+
+
+def test_no_process_has_printed_a_traceback(clock: Clock) -> None:
+    """Of those that run now."""
+    for pod in (*pods("ticker"), *pods("web")):
+        log = inside("logs", pod.name)()
+        assert "Traceback" not in log, log
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.name)
