@@ -9,6 +9,7 @@ the nodes must have the image or be able to pull it. With `--docs` it writes its
 
 import argparse
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -54,7 +55,8 @@ def images() -> list[str]:
 
 def load(command: str) -> None:
     """Build the image, and have a command put it and the others on the nodes."""
-    subprocess.run(["docker", "build", "--quiet", "--tag", IMAGE, str(ROOT)], check=True)
+    settings = {**os.environ, "DOCKER_BUILDKIT": "1"}  # older versions of Docker need it for the Dockerfile
+    subprocess.run(["docker", "build", "--quiet", "--tag", IMAGE, str(ROOT)], env=settings, check=True)
     subprocess.run([*shlex.split(command), *images()], check=True)
 
 
