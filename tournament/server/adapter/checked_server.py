@@ -92,9 +92,9 @@ class CheckedServer(Server):
 
     def _check_each(self, check: Callable[[Any, dict[str, Any]], None]) -> None:
         """Check each WebSocket and request. One whose check fails is forgotten, so that the others are checked."""
-        for protocol in list(self._to_check):
+        for protocol, details in [(one, self.connections[one]) for one in self._to_check]:
             try:
-                check(protocol, self.connections[protocol])
+                check(protocol, details)
             except Exception:
                 logger.exception("a connection could not be checked and is forgotten")
                 self._forget(protocol)
