@@ -22,7 +22,7 @@ class Cohort:
         self._viewers: list[Viewer | None] = []  # the owner of each writer, or None once it has left
         self._indexes: dict[Viewer, int] = {}
         self._phase_ms = phase * TICK_MS
-        self._last_at: int | None = None  # the last that was written; at first, the one before the first that was due
+        self._last_at: int | None = None  # the last that was written
 
     def __len__(self) -> int:
         return len(self._indexes)
@@ -62,9 +62,9 @@ class Cohort:
         """Return the tick from which on this cohort is due for the tick of `at` or a newer one; None if it is not due.
 
         It is due from the first tick of each of its periods until it is written to. The period may change from tick to
-        tick.
+        tick. It is due at once if it is new, and if the ticker's clock was set back.
         """
-        if self._last_at is None:
+        if self._last_at is None or at < self._last_at:
             self._last_at = at - period_ms
         next_at = (self._last_at - self._phase_ms) // period_ms * period_ms + self._phase_ms + period_ms
         return next_at if at >= next_at else None

@@ -108,7 +108,7 @@ class Server:
             loop.call_soon(self._receiver.start)
             loop.call_soon(partial(self.supervisor.start, "reports", self._receiver.run, vital=True))
             loop.call_soon(partial(self.supervisor.start, "metrics port", self._metrics_port.listen_when_free))
-        loop.call_soon(partial(self.supervisor.start, "garbage collection", Garbage(lambda: len(self.heartbeat)).run))
+        loop.call_soon(partial(self.supervisor.start, "garbage collection", Garbage(self.viewer_count).run))
 
     async def stopping(self) -> None:
         """Stop the tasks of the worker."""

@@ -188,6 +188,24 @@ async def test_a_phase_whose_tick_was_conflated_gets_the_next() -> None:
     assert hall.largest_gap() <= 10 + 8
 
 
+@pytest.mark.parametrize(
+    "request_", [StreamRequest(AUTO, any_phase=True), *map(StreamRequest, RATES), StreamRequest(10, any_phase=True)]
+)
+@pytest.mark.parametrize("step", [-100_000, -7, 3, 100_000], ids=lambda step: f"{step} ticks")
+async def test_a_change_of_the_tickers_clock_stops_nobody(request_: StreamRequest, step: int) -> None:
+    """However far it is set back or forward, each viewer gets as many ticks as before."""
+    hall = Hall()
+    hall.number = 200_000
+    hall.fan_out.auto_rate = 20
+    hall.join(40, request_)
+    await hall.run(100)
+    before = {viewer: len(viewer.texts) for viewer in hall.viewers}
+    hall.number += step
+    await hall.run(100)
+    for viewer in hall.viewers:
+        assert abs(len(viewer.texts) - 2 * before[viewer]) <= 2
+
+
 def test_a_spread_knows_its_size() -> None:
     """Leaving twice has no effect."""
     spread = Spread.of(StreamRequest(10, any_phase=True), auto_rate=100)

@@ -118,16 +118,18 @@ class WebSocket(WebSocketProtocol):
         self.server.established(self)
         self.transport.is_prompt = True  # for the reactor: its pongs are due
         self.events.opened()
-        if self.http_channel is not None:
-            # The channel and its request refer to each other. Apart, both are freed at once; otherwise those of a crowd
-            # wait for the garbage collector.
-            self.http_channel.requests.clear()
-            self.http_channel = None
+        self._free_http_channel()
         self.http_request_data = b""
         self.http_headers = self.request.headers = {}
         self.clean_headers: list[tuple[bytes, bytes]] = []
         if self.data:
             self.transport.resumeProducing()
+
+    def _free_http_channel(self) -> None:
+        # The channel and its request refer to each other. Apart, both are freed at once.
+        if self.http_channel is not None:
+            self.http_channel.requests.clear()
+            self.http_channel = None
 
     # Daphne's own methods raise AttributeError if the handshake is over already.
 
@@ -242,4 +244,7 @@ class WebSocket(WebSocketProtocol):
         if self._disconnect_timer is not None and self._disconnect_timer.active():
             self._disconnect_timer.cancel()
         super().connectionLost(reason)
+        self._free_http_channel()
+        for name in ("is_closed", "handshake_deferred"):  # a result, and callbacks, that refer to this connection
+            self.__dict__.pop(name, None)
         self.events = DETACHED
