@@ -51,6 +51,10 @@ SETTLE_S: Final = 0.5
 BUSY_FROM, BUSY_UNTIL = 1.0, 0.94
 FULL_FROM, FULL_UNTIL = 1.04, 0.98
 
+# Where nobody leaves the rate to the worker, all these are so many times as high. Then nobody else has given up frames
+# for those who request many, and what they lose to each other are a few of a hundred.
+OVERBOOKING: Final = 1.2
+
 # Explicit rates above this are refused first.
 MAX_MODEST_RATE: Final = AUTO_RATES[-1]
 
@@ -122,6 +126,8 @@ class RateControl:
 
     def _judge_load(self) -> None:
         load = self.predict(self._rates[-1])
+        if all(request.rate != AUTO for request in self._fan_out.viewers()):
+            load /= OVERBOOKING
         self._is_busy = load >= (BUSY_UNTIL if self._is_busy else BUSY_FROM)
         self.is_full = load >= (FULL_UNTIL if self.is_full else FULL_FROM)
 

@@ -30,6 +30,11 @@ class SimulatedFanOut(FanOut):
     def __len__(self) -> int:
         return self.auto_viewers + self.explicit_viewers
 
+    def viewers(self) -> dict[StreamRequest, int]:
+        """Return the number of viewers of each request that has any."""
+        counts = {AUTO_REQUEST: self.auto_viewers, StreamRequest(100): self.explicit_viewers}
+        return {request: count for request, count in counts.items() if count}
+
     def frames_per_second(self, auto_rate: int) -> int:
         """Return the frames that are due in a second."""
         return self.auto_viewers * auto_rate + self.explicit_viewers * 100
@@ -303,13 +308,27 @@ def test_a_full_worker_opens_again_within_three_seconds() -> None:
     assert worker.control.has_room_for(AUTO_REQUEST)
 
 
-def test_explicit_viewers_alone_fill_a_worker() -> None:
-    """As viewers at 100 frames per second cost ten times as much, a tenth of them is enough."""
+def test_explicit_viewers_alone_overbook_a_worker_a_little() -> None:
+    """They lose at most a sixth of their frames. Then a page is one too many, until enough of them have left."""
     host, worker = one_worker()
     host.run(20, fill(worker, StreamRequest(100), 20))
-    assert 1_100 <= worker.fan_out.explicit_viewers <= 1_500
-    assert worker.control.has_room_for(AUTO_REQUEST)
-    host.run(60, fill(worker, AUTO_REQUEST, 20))
-    assert worker.control.is_full
     worker.handshake_cost = 0.0
+    assert 1_500 <= worker.fan_out.explicit_viewers <= 1_750
+    assert 1.1 < worker.demand < 1.25
+    host.run(20, fill(worker, AUTO_REQUEST, 20))
+    assert worker.control.is_full
+    assert worker.fan_out.auto_viewers < 100
+    worker.fan_out.explicit_viewers -= 600
+    host.run(3)
+    assert worker.control.has_room_for(AUTO_REQUEST)
+
+
+def test_explicit_viewers_do_not_overbook_pages() -> None:
+    """Those at 100 frames per second are refused while the pages still get all the frames that they were left."""
+    host, worker = one_worker()
+    worker.fan_out.auto_viewers = 1_000
+    host.run(20, fill(worker, StreamRequest(100), 20))
+    worker.handshake_cost = 0.0
+    assert worker.fan_out.explicit_viewers > 1_000
     assert worker.demand < 1.05
+    assert worker.control.has_room_for(AUTO_REQUEST)
