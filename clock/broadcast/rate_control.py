@@ -49,7 +49,7 @@ SETTLE_S: Final = 0.5
 # each with the load below which they are accepted again. The whole core may be used: where it is not enough for a
 # moment, viewers receive fewer frames, but none that is late (see `FanOut`).
 BUSY_FROM, BUSY_UNTIL = 1.0, 0.94
-FULL_FROM, FULL_UNTIL = 1.04, 0.98
+FULL_FROM, FULL_UNTIL = 1.06, 1.0
 
 # Where nobody leaves the rate to the worker, all these are so many times as high. Then nobody else has given up frames
 # for those who request many, and what they lose to each other are a few of a hundred.

@@ -141,7 +141,7 @@ async def connect_and_get_close(viewer: WebsocketCommunicator) -> tuple[int, str
 
 # Predicted loads one after the other, and which clients are refused then.
 STAGES = {0.98: set(), 1.02: {"100", "20"}, 1.1: {"100", "20", "10", "auto"}}
-STAGES |= {1.0: {"100", "20", "10", "auto"}, 0.96: {"100", "20"}, 0.93: set()}
+STAGES |= {1.03: {"100", "20", "10", "auto"}, 0.96: {"100", "20"}, 0.93: set()}
 
 
 @pytest.mark.parametrize(("first", "overbooking"), [("auto", 1.0), ("100", 1.2)])
