@@ -1,9 +1,9 @@
 """Repeats a test that failed while the host of this virtual machine took its processors away.
 
-In the fault suite, in `make soak` and in `make bench-test`, processes must be on time. On a virtual machine the host
-may run something else ("steal", proc_stat(5)). No program can be on time then, and a failure says nothing. Such a
-test is repeated, twice at most, and the summary shows it as RERUN. A failure on an undisturbed machine stays a failure.
-This is a plugin of pytest: `-p tests.disturbance`.
+Many tests want processes to be on time. On a virtual machine the host may run something else ("steal", proc_stat(5)).
+No program can be on time then, and a failure says nothing. Such a test is repeated, twice at most, and the summary
+shows it as RERUN. A failure on an undisturbed machine stays a failure. This is a plugin of pytest:
+`-p tests.disturbance`.
 """
 
 import os
@@ -13,7 +13,6 @@ from typing import Final
 
 import pytest
 
-MARKS: Final = ("fault", "soak", "bench")
 REPETITIONS: Final = 2
 
 # Of all processors' time. Quiet machines have 1 to 3 %; at 16 % a worker loses one tick in thirty.
@@ -50,10 +49,9 @@ _disturbance = Disturbance()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that are repeated."""
+    """Have each test repeated, on this condition."""
     for item in items:
-        if any(item.get_closest_marker(name) for name in MARKS):
-            item.add_marker(pytest.mark.flaky(reruns=REPETITIONS, condition=_disturbance))
+        item.add_marker(pytest.mark.flaky(reruns=REPETITIONS, condition=_disturbance))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -16,7 +16,6 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 CASE = """
 import os
 from pathlib import Path
-import pytest
 import tests.disturbance
 
 stat = Path("stat")
@@ -24,7 +23,6 @@ stat.write_text("cpu  0 0 0 0 0 0 0 0 0 0\\n")
 tests.disturbance._disturbance._path = stat
 runs = 0
 
-{mark}
 def test() -> None:
     global runs
     runs += 1
@@ -36,10 +34,10 @@ def test_last() -> None:
 """
 
 
-def run(directory: Path, *, failures: int, stolen: int = 10_000, mark: str = "@pytest.mark.soak") -> tuple[int, str]:
+def run(directory: Path, *, failures: int, stolen: int = 10_000) -> tuple[int, str]:
     """Return pytest's exit code and output for such a test."""
-    (directory / "test_case.py").write_text(CASE.format(failures=failures, stolen=stolen, mark=mark))
-    options = ["-p", "tests.disturbance", "-p", "no:cacheprovider", "-s", "-o", "markers=soak"]
+    (directory / "test_case.py").write_text(CASE.format(failures=failures, stolen=stolen))
+    options = ["-p", "tests.disturbance", "-p", "no:cacheprovider", "-s"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "--rootdir", str(directory), *options],
@@ -68,12 +66,10 @@ def test_a_disturbed_test_is_repeated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mark", "stolen", "runs"),
-    [("@pytest.mark.soak", 10_000, 1 + REPETITIONS), ("@pytest.mark.soak", 0, 1), ("", 10_000, 1)],
-    ids=["disturbed", "undisturbed", "not one that must be on time"],
+    ("stolen", "runs"), [(10_000, 1 + REPETITIONS), (0, 1)], ids=["after the last repetition", "undisturbed"]
 )
-def test_a_failure_stays_a_failure(tmp_path: Path, mark: str, stolen: int, runs: int) -> None:
-    """After the last repetition, on a quiet machine, and in any other test."""
-    code, output = run(tmp_path, failures=9, stolen=stolen, mark=mark)
+def test_a_failure_stays_a_failure(tmp_path: Path, stolen: int, runs: int) -> None:
+    """And the number of repetitions is limited."""
+    code, output = run(tmp_path, failures=9, stolen=stolen)
     assert code == 1
     assert f"runs: {runs}" in output
