@@ -145,6 +145,7 @@ def test_it_recovers_when_a_process_is_killed(page: Page, directory: Path, kille
         assert page.inner_text(".zone").strip() == "UTC"
         processes: dict[str, Program] = {"ticker": ticker, "broker": broker, "worker": worker}
         for process in map(processes.__getitem__, killed):
+            expect(page.locator("#bound")).to_have_text(re.compile("ms$"))  # known, also after the last restart
             process.kill()
             wait_for_state(page, "holdover", 3)
             assert re.fullmatch(r"no signal since \d\d:\d\d:\d\d: free-running", page.inner_text("#state-text"))

@@ -332,11 +332,11 @@ def cost_of_a_pair(chromium: Browser, worker: Worker) -> tuple[float, float]:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_the_page_costs_little_more_than_the_simplest_one(browser: Browser, worker: Worker, table: Table) -> None:
-    """Of the main thread, in the browser that users have: the median of four pairs, each of which varies by 0.05."""
+    """Of the main thread, in the browser that users have: the median of eight pairs, each of which varies by 0.1."""
     chromium = browser.browser_type.launch(executable_path=find_chromium(windows=True), args=[*CHROMIUM_ARGUMENTS])
-    pairs = [cost_of_a_pair(chromium, worker) for _ in range(4)]
+    pairs = [cost_of_a_pair(chromium, worker) for _ in range(8)]
     chromium.close()
     clock, bare = (statistics.median(costs) for costs in zip(*pairs, strict=True))
     what = f"main thread ({clock:.0f} ms per second, and {bare:.0f})"

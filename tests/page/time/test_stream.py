@@ -60,6 +60,27 @@ def connections(page: Page, end: str, seconds: int, rate: int | str = 100) -> li
     return [time / 1000 for time in times]
 
 
+@pytest.mark.parametrize(("reads_all", "unread"), [(False, [1, 3, 3, 3]), (True, [1] * 11)])
+def test_of_frames_in_quick_succession_few_are_read(page: Page, *, reads_all: bool, unread: list[int]) -> None:
+    """The others are counted. With the raw view, all of them are read."""
+    counts: list[int] = page.evaluate(
+        """async (readsAll) => {
+          window.WebSocket = class { constructor() { window.socket = this; } };
+          const { Stream } = await import("/stream.js");
+          const counts = [];
+          const stream = new Stream(new URL("ws://localhost/ws/clock/"), 100, {
+            readsAll, frame: (_data, { unread }) => counts.push(unread), note() {},
+          });
+          stream.open();
+          const start = performance.now();
+          for (let number = 0; number <= 10; number++) socket.onmessage({ data: "{}", timeStamp: start + number * 10 });
+          return counts;
+        }""",
+        reads_all,
+    )
+    assert counts == unread
+
+
 def test_pauses_double_and_are_jittered(page: Page) -> None:
     """From a quarter of a second to 15 s. Each is drawn from its upper half."""
     times = connections(page, "() => ({ code: 1006, frames: 0 })", 120)

@@ -5,15 +5,14 @@
  * nothing, whereas Chromium delays each WebSocket by seconds after about a dozen that failed.
  */
 
-// The pause before the next connection doubles from the first to the longest. Each is drawn from its upper half, so that
-// viewers whose worker died do not all come back at once. After a full worker it is longer, so that those whom it refuses do
-// not cost it more than those whom it serves.
-const FIRST_PAUSE_MS = 250;
-const LONGEST_PAUSE_MS = 15_000;
-const FIRST_FULL_PAUSE_MS = 10_000;
-const LONGEST_FULL_PAUSE_MS = 60_000;
+import { Backoff, jittered } from "./backoff.js";
 
-const jittered = (/** @type {number} */ pause) => pause * (0.5 + Math.random() / 2);
+// The first and the longest pause before the next connection. After a full worker they are longer, so that those whom it
+// refuses do not cost it more than those whom it serves.
+/** @type {[number, number]} */
+const PAUSES_MS = [250, 15_000];
+/** @type {[number, number]} */
+const FULL_PAUSES_MS = [10_000, 60_000];
 
 // Frames must flow for this long before the pause is reset. Otherwise the page would reconnect endlessly to a server that
 // accepts every viewer and disconnects it at once.
@@ -23,6 +22,10 @@ const PROVEN_AFTER_MS = 5_000;
 // exists, and when ticks return, the page should not wait.
 const SILENT_AFTER_MS = 5_000;
 const SILENT_PAUSE_MS = 2_000;
+
+// Frames that arrive within this time of the last one that was read are only counted. Each tells the time once more, and
+// reading all of 100 a second is a twentieth of what the whole page costs the main thread.
+const READ_AGAIN_AFTER_MS = 22;
 
 // Close codes of clock/contract.py.
 const BROKEN_CONTRACT = 4008;
@@ -44,11 +47,13 @@ export const LOWEST_AUTO_RATE = 10;
  * @property {WebSocket} socket
  * @property {Rate} rate - As requested.
  * @property {number} flowingSince - When its first frame came; 0 before.
+ * @property {number} unread - Frames since the last one that was read, with the one that is being read.
  */
 
 /**
  * @typedef {object} StreamHandlers
  * @property {(data: string, connection: Connection, now: number) => void} frame
+ * @property {boolean} [readsAll] - Whether all frames are read, for diagnosis.
  * @property {(reason: string) => void} refused - The server told the page not to connect again.
  * @property {(message: string) => void} note - Something happened; for diagnosis.
  * @property {() => void} probe - Asks for probes until the server answers: see answered().
@@ -62,8 +67,8 @@ export class Stream {
   #current = null; // in use, or being opened
   /** @type {Connection | null} */
   #next = null; // at another rate; replaces the current one with its first frame
-  #pause = FIRST_PAUSE_MS;
-  #fullPause = FIRST_FULL_PAUSE_MS;
+  #backoff = new Backoff(...PAUSES_MS);
+  #fullBackoff = new Backoff(...FULL_PAUSES_MS);
   #lastFrame = 0;
   #timer = 0;
   #rateTimer = 0;
@@ -121,7 +126,7 @@ export class Stream {
     this.#disconnect(this.#next);
     this.#disconnect(this.#current);
     this.#next = this.#current = null;
-    this.#pause = FIRST_PAUSE_MS;
+    this.#backoff.reset();
     this.#connect();
   }
 
@@ -140,24 +145,27 @@ export class Stream {
     // The page paints from its estimate, so it does not matter which tick of a period it receives.
     if (isRequested && rate !== AUTO && !this.#isServerOld) url.searchParams.set("phase", "any");
     this.#handlers.note(`connecting to ${url}`);
-    const connection = { socket: new WebSocket(url), rate, flowingSince: 0 };
+    const connection = { socket: new WebSocket(url), rate, flowingSince: 0, unread: 0 };
     const { socket } = connection;
     socket.onopen = () => this.#handlers.note("open");
-    socket.onmessage = (event) => this.#onFrame(connection, event.data, event.timeStamp);
+    socket.onmessage = (event) => this.#onFrame(connection, event);
     socket.onclose = ({ code, reason }) => this.#onClose(connection, code, reason);
     return connection;
   }
 
   /**
    * @param {Connection} connection
-   * @param {string} data
-   * @param {number} now - The event's time: performance.now() without the cost of reading the clock.
+   * @param {MessageEvent<string>} event - Its time is performance.now() without the cost of reading the clock.
    */
-  #onFrame(connection, data, now) {
+  #onFrame(connection, event) {
+    const now = event.timeStamp;
+    connection.unread += 1;
+    if (now - this.#lastFrame < READ_AGAIN_AFTER_MS && connection.flowingSince && !this.#handlers.readsAll) return;
     this.#lastFrame = now;
     if (!connection.flowingSince) this.#onFirstFrame(connection, now);
-    if (now - connection.flowingSince > PROVEN_AFTER_MS) this.#pause = FIRST_PAUSE_MS;
-    this.#handlers.frame(data, connection, now);
+    if (now - connection.flowingSince > PROVEN_AFTER_MS) this.#backoff.reset();
+    this.#handlers.frame(event.data, connection, now);
+    connection.unread = 0;
   }
 
   /**
@@ -168,7 +176,7 @@ export class Stream {
    */
   #onFirstFrame(connection, now) {
     connection.flowingSince = now;
-    this.#fullPause = FIRST_FULL_PAUSE_MS;
+    this.#fullBackoff.reset();
     if (connection !== this.#next) return;
     this.#disconnect(this.#current);
     this.#current = connection;
@@ -181,7 +189,7 @@ export class Stream {
     this.#disconnect(this.#next);
     this.#disconnect(this.#current);
     this.#next = this.#current = null;
-    this.#connectAfter(SILENT_PAUSE_MS);
+    this.#connectAfter(jittered(SILENT_PAUSE_MS));
   }
 
   /**
@@ -196,7 +204,7 @@ export class Stream {
     this.#isServerOld ||= mayBeOld;
     if (connection === this.#next) {
       this.#next = null; // the current one stays
-      const pause = retries ? 0 : jittered(this.#nextFullPause());
+      const pause = retries ? 0 : this.#fullBackoff.next();
       this.#rateTimer = setTimeout(() => this.changeRate(this.#rate), pause);
       return;
     }
@@ -213,17 +221,10 @@ export class Stream {
     } else if (code === GOING_AWAY && connection.flowingSince) {
       this.#timer = setTimeout(() => this.#connect(), GOING_AWAY_PAUSE_MS * Math.random());
     } else if (code === FULL) {
-      this.#connectAfter(this.#nextFullPause());
+      this.#connectAfter(this.#fullBackoff.next());
     } else {
-      this.#connectAfter(this.#pause);
-      this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
+      this.#connectAfter(this.#backoff.next());
     }
-  }
-
-  #nextFullPause() {
-    const pause = this.#fullPause;
-    this.#fullPause = Math.min(pause * 2, LONGEST_FULL_PAUSE_MS);
-    return pause;
   }
 
   /**
@@ -236,7 +237,7 @@ export class Stream {
     this.#timer = setTimeout(() => {
       this.#awaitsAnswer = true;
       this.#handlers.probe();
-    }, jittered(pause));
+    }, pause);
   }
 
   /** @param {Connection | null} connection */

@@ -118,6 +118,7 @@ export class Timekeeper {
     const address = new URL("/ws/clock/", location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     this.#stream = new Stream(address, rate, {
+      readsAll: watcher !== null,
       frame: (data, connection, now) => this.#onFrame(data, connection, now),
       refused: (reason) => {
         this.#reason = reason;
@@ -226,7 +227,7 @@ export class Timekeeper {
     this.#serverOffset.frame(message, at);
     this.#freshness.frame(arrived, at);
     this.#connection = connection;
-    this.gap = at - this.#lastAt;
+    this.gap = (at - this.#lastAt) / connection.unread;
     this.#lastAt = at;
   }
 
