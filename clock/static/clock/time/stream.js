@@ -5,24 +5,19 @@
  * nothing, whereas Chromium delays each WebSocket by seconds after about a dozen that failed.
  */
 
-import { Backoff, jittered } from "./backoff.js";
+// The pause before the next connection doubles, up to the longest, and is drawn from its upper half: so not all viewers of a
+// worker that died come back at once. After a full worker it is longer: those whom it refuses must cost it little.
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 15_000;
+const FIRST_FULL_PAUSE_MS = 10_000;
+const LONGEST_FULL_PAUSE_MS = 60_000;
+const jittered = (/** @type {number} */ pause) => pause * (0.5 + Math.random() / 2);
 
-// The first and the longest pause before the next connection. After a full worker they are longer, so that those whom it
-// refuses do not cost it more than those whom it serves.
-/** @type {[number, number]} */
-const PAUSES_MS = [250, 15_000];
-/** @type {[number, number]} */
-const FULL_PAUSES_MS = [10_000, 60_000];
-
-// Frames must flow for this long before the pause is reset. Otherwise the page would reconnect endlessly to a server that
-// accepts every viewer and disconnects it at once.
+// Frames must flow for this long before the pause is reset: a server may accept every viewer and disconnect it at once.
 const PROVEN_AFTER_MS = 5_000;
-
-// An open socket without a frame for this long is closed. The pause before the next connection does not grow: the server
-// exists, and when ticks return, the page should not wait.
+// An open socket without a frame for this long is closed. The next pause does not grow: the server exists.
 const SILENT_AFTER_MS = 5_000;
 const SILENT_PAUSE_MS = 2_000;
-
 // Frames that arrive within this time of the last one that was read are only counted. Each tells the time once more, and
 // reading all of 100 a second is a twentieth of what the whole page costs the main thread.
 const READ_AGAIN_AFTER_MS = 22;
@@ -67,8 +62,8 @@ export class Stream {
   #current = null; // in use, or being opened
   /** @type {Connection | null} */
   #next = null; // at another rate; replaces the current one with its first frame
-  #backoff = new Backoff(...PAUSES_MS);
-  #fullBackoff = new Backoff(...FULL_PAUSES_MS);
+  #pause = FIRST_PAUSE_MS;
+  #fullPause = FIRST_FULL_PAUSE_MS;
   #lastFrame = 0;
   #timer = 0;
   #rateTimer = 0;
@@ -126,7 +121,7 @@ export class Stream {
     this.#disconnect(this.#next);
     this.#disconnect(this.#current);
     this.#next = this.#current = null;
-    this.#backoff.reset();
+    this.#pause = FIRST_PAUSE_MS;
     this.#connect();
   }
 
@@ -163,7 +158,7 @@ export class Stream {
     if (now - this.#lastFrame < READ_AGAIN_AFTER_MS && connection.flowingSince && !this.#handlers.readsAll) return;
     this.#lastFrame = now;
     if (!connection.flowingSince) this.#onFirstFrame(connection, now);
-    if (now - connection.flowingSince > PROVEN_AFTER_MS) this.#backoff.reset();
+    if (now - connection.flowingSince > PROVEN_AFTER_MS) this.#pause = FIRST_PAUSE_MS;
     this.#handlers.frame(event.data, connection, now);
     connection.unread = 0;
   }
@@ -176,7 +171,7 @@ export class Stream {
    */
   #onFirstFrame(connection, now) {
     connection.flowingSince = now;
-    this.#fullBackoff.reset();
+    this.#fullPause = FIRST_FULL_PAUSE_MS;
     if (connection !== this.#next) return;
     this.#disconnect(this.#current);
     this.#current = connection;
@@ -204,7 +199,7 @@ export class Stream {
     this.#isServerOld ||= mayBeOld;
     if (connection === this.#next) {
       this.#next = null; // the current one stays
-      const pause = retries ? 0 : this.#fullBackoff.next();
+      const pause = retries ? 0 : this.#nextFullPause();
       this.#rateTimer = setTimeout(() => this.changeRate(this.#rate), pause);
       return;
     }
@@ -221,10 +216,17 @@ export class Stream {
     } else if (code === GOING_AWAY && connection.flowingSince) {
       this.#timer = setTimeout(() => this.#connect(), GOING_AWAY_PAUSE_MS * Math.random());
     } else if (code === FULL) {
-      this.#connectAfter(this.#fullBackoff.next());
+      this.#connectAfter(this.#nextFullPause());
     } else {
-      this.#connectAfter(this.#backoff.next());
+      this.#connectAfter(jittered(this.#pause));
+      this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
     }
+  }
+
+  #nextFullPause() {
+    const pause = this.#fullPause;
+    this.#fullPause = Math.min(pause * 2, LONGEST_FULL_PAUSE_MS);
+    return jittered(pause);
   }
 
   /**
