@@ -13,9 +13,10 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 from django.core.management.utils import get_random_secret_key
 
+from clock.process.log_format import log_formatter
 from tournament.configuration import table
 from tournament.configuration.redis_host import Sentinels, redis_host
-from tournament.configuration.setting import read
+from tournament.configuration.setting import changes, read
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -31,6 +32,8 @@ REDIS_SENTINEL_PASSWORD = read(table.REDIS_SENTINEL_PASSWORD)
 CLOCK_NAMESPACE = read(table.CLOCK_NAMESPACE)
 CLOCK_TIME_ZONE = read(table.CLOCK_TIME_ZONE)
 CLOCK_MAX_STANDBY_OFFSET = read(table.CLOCK_MAX_STANDBY_OFFSET)
+CLOCK_TICKER_METRICS_PORT = read(table.CLOCK_TICKER_METRICS_PORT)
+CLOCK_TICKER_METRICS_ADDRESS = read(table.CLOCK_TICKER_METRICS_ADDRESS)
 CLOCK_ALLOWED_ORIGINS = read(table.CLOCK_ALLOWED_ORIGINS)
 CLOCK_ALLOW_MISSING_ORIGIN = read(table.CLOCK_ALLOW_MISSING_ORIGIN)
 CLOCK_DRAIN_NOTICE = read(table.CLOCK_DRAIN_NOTICE)
@@ -47,10 +50,13 @@ CLOCK_METRICS_PORT = read(table.CLOCK_METRICS_PORT)
 CLOCK_FRAME_ANCESTORS = read(table.CLOCK_FRAME_ANCESTORS)
 CLOCK_HTTPS = read(table.CLOCK_HTTPS)
 CLOCK_LOG_LEVEL = read(table.CLOCK_LOG_LEVEL)
+CLOCK_LOG_FORMAT = read(table.CLOCK_LOG_FORMAT)
 
 DEBUG = read(table.DJANGO_DEBUG)
 ALLOWED_HOSTS = read(table.DJANGO_ALLOWED_HOSTS)
 SECRET_KEY = read(table.DJANGO_SECRET_KEY) or get_random_secret_key()
+
+CLOCK_CHANGED_SETTINGS = changes(table.SETTINGS)  # for the log
 
 # --- Fixed -----------------------------------------------------------------------------------------------------------
 
@@ -157,7 +163,7 @@ CONTENT_SECURITY_POLICY = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "formatters": {"line": {"()": log_formatter, "name": CLOCK_LOG_FORMAT}},
     "filters": {
         # Without ticks a worker answers every /clock/now with 503. The relay logs that, once.
         "not_503": {

@@ -89,6 +89,11 @@ class RateControl:
         """Return the load if viewers with `rate=auto` receive so many frames per second."""
         return self.load.predict(len(self._fan_out), self._fan_out.frames_per_second(auto_rate))
 
+    @property
+    def saturation(self) -> float:
+        """The predicted load at the lowest rate, as a share of the one from which on the worker is full."""
+        return self.predict(self._rates[-1]) / FULL_FROM
+
     async def run(self) -> None:
         """Decide every `INTERVAL_S` seconds, until cancelled."""
         while True:

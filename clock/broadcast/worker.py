@@ -1,5 +1,6 @@
 """The parts of which each worker process has exactly one: its relay, its rate control and its admission."""
 
+from collections import Counter
 from functools import cached_property
 from typing import Final
 
@@ -32,6 +33,11 @@ class Worker:
     def admission(self) -> Admission:
         """The admission. By its first use, the server has raised the limit on open files that it reads."""
         return Admission(settings.CLOCK_MAX_VIEWERS, settings.CLOCK_MAX_VIEWERS_PER_ADDRESS, self.rate_control)
+
+    @cached_property
+    def refused(self) -> Counter[str]:
+        """How many handshakes were refused, by reason: one of the admission's `REFUSALS`."""
+        return Counter()
 
     def start(self) -> None:
         """Start on the running event loop. Nothing happens if it is running."""

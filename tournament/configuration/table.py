@@ -2,7 +2,16 @@
 
 from typing import Any, Final
 
-from tournament.configuration.network_parsers import Addresses, Hosts, Networks, Origins, RedisUrl
+from clock.process.log_format import FORMATS
+from tournament.configuration.network_parsers import (
+    Addresses,
+    Hosts,
+    IpAddress,
+    Networks,
+    Origins,
+    RedisUrl,
+    mask_redis_url,
+)
 from tournament.configuration.parsers import (
     Choice,
     NumberOrAuto,
@@ -21,6 +30,7 @@ _WORKER: Final = ("worker",)
 _NAME: Final = Text(r"[A-Za-z0-9_.-]{1,50}", "1 to 50 letters, digits, dots, hyphens or underscores")
 _UP_TO_AN_HOUR: Final = WholeNumber(minimum=0, maximum=3600, unit="seconds")
 _TIMEOUT: Final = WholeNumber(minimum=0, maximum=3600, unit="seconds", zero="unlimited")
+_PORT: Final = WholeNumber(minimum=0, maximum=65_535, zero="that no port is opened")
 _VIEWERS: Final = WholeNumber(minimum=0, maximum=1_000_000, unit="viewers", zero="unlimited")
 
 REDIS_URL: Final = Setting(
@@ -28,6 +38,7 @@ REDIS_URL: Final = Setting(
     parser=RedisUrl(),
     default="redis://127.0.0.1:6379",
     secret=True,
+    mask=mask_redis_url,
     compose_default="redis://redis:6379",
     compose_note="the stack's own Redis",
     description="The Redis or Valkey server, with user, password and database number.",
@@ -81,6 +92,23 @@ CLOCK_MAX_STANDBY_OFFSET: Final = Setting(
     used_by=("ticker",),
     description="How far the clock of a standby may be off that of the leader. Beyond that, it becomes the leader only"
     " if no other ticker does for 3 s.",
+)
+CLOCK_TICKER_METRICS_PORT: Final = Setting(
+    name="CLOCK_TICKER_METRICS_PORT",
+    parser=_PORT,
+    default="0",
+    used_by=("ticker",),
+    compose_default="9101",
+    compose_note="open in the Compose network only, neither published nor balanced",
+    description="The TCP port of a ticker's `/metrics` and `/healthz`. Several tickers on one host need different"
+    " ports.",
+)
+CLOCK_TICKER_METRICS_ADDRESS: Final = Setting(
+    name="CLOCK_TICKER_METRICS_ADDRESS",
+    parser=IpAddress(),
+    default="0.0.0.0",
+    used_by=("ticker",),
+    description="The address of that port.",
 )
 CLOCK_ALLOWED_ORIGINS: Final = Setting(
     name="CLOCK_ALLOWED_ORIGINS",
@@ -174,7 +202,7 @@ CLOCK_MAX_CONTROL_FRAMES: Final = Setting(
 )
 CLOCK_METRICS_PORT: Final = Setting(
     name="CLOCK_METRICS_PORT",
-    parser=WholeNumber(minimum=0, maximum=65_535, zero="that no port is opened"),
+    parser=_PORT,
     default="0",
     used_by=_WORKER,
     compose_default="9100",
@@ -200,6 +228,13 @@ CLOCK_LOG_LEVEL: Final = Setting(
     parser=Choice(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
     default="INFO",
     description="The lowest level that is logged. At `INFO` a line is a change of state, never a connection or a tick.",
+)
+CLOCK_LOG_FORMAT: Final = Setting(
+    name="CLOCK_LOG_FORMAT",
+    parser=Text("|".join(FORMATS), f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"),
+    default="auto",
+    description="The format of the log: text is key=value, json is a JSON object per line, and auto is text if standard"
+    " error is a terminal, else json.",
 )
 DJANGO_DEBUG: Final = Setting(
     name="DJANGO_DEBUG",
