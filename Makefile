@@ -61,8 +61,9 @@ format: .venv/.ready node_modules/.ready  ## Format the code
 	$(run) -m ruff format .
 	$(run) -m testbed.javascript format
 
-pictures: .venv/.ready  ## Take pictures of the page: all in .pictures, those of the documentation in docs/pictures
+pictures: .venv/.ready  ## Take pictures of the page, all in .pictures, and of watch; those of the documentation in docs/pictures
 	$(run) -m tests.page.pictures
+	$(run) -m tests.clock.watch.display.picture
 
 faults: tools-faults  ## Break each part of a running clock and check that it recovers (12 minutes; FAULTS=--readme updates the docs)
 	$(run) -m tests.faults $(FAULTS)

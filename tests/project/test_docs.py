@@ -45,6 +45,7 @@ FOREIGN_OPTIONS: Final = {"--scale", "--client-output-buffer-limit"}
 TESTED: Final = {
     r"make up( \w+=\S+)*": ("tests/tournament/test_up.py", '"make", "--no-print-directory", "up"'),
     r"python manage\.py ticker": ("testbed/processes.py", '"manage.py", "ticker"'),
+    r"python manage\.py watch.*": ("tests/clock/watch/test_command.py", '"manage.py", "watch"'),
     r"python -m tournament\.server -p 8001 tournament\.asgi:application": (
         "testbed/processes.py",
         '"tournament.server"',
@@ -68,6 +69,7 @@ TESTED: Final = {
 # Commands that no test runs, and a pattern of what the document must say that they need.
 UNTESTED: Final = {
     r"make faults FAULTS=.+": "",  # as `make faults`
+    r"docker compose exec web python manage\.py watch": "Docker",
     r"make \.venv": "",  # every target runs it
     r"make help": "",
     r"make clean": "",

@@ -20,7 +20,7 @@ LAYERS = (
     ("clock.broadcast",),
     ("clock.page_version", "clock.texts"),
     ("clock.endpoints",),
-    ("clock.apps", "clock.views"),
+    ("clock.apps", "clock.management", "clock.views", "clock.watch"),
     ("ticker",),
     ("tournament.configuration",),
     ("tournament.processes", "tournament.settings", "tournament.static_files", "tournament.urls", "tournament.up"),
