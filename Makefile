@@ -12,7 +12,7 @@ MINUTES ?= 20
 PROCESSES ?= 3
 run := .venv/bin/python
 
-.PHONY: help bench bench-full bench-test up test soak check audit format faults endurance punctuality compose-test translations \
+.PHONY: help bench bench-full bench-test scaling up test soak check audit format faults endurance punctuality compose-test translations \
   requirements pictures javascript-lock clean
 
 help:  ## List the targets
@@ -76,6 +76,9 @@ bench: .venv/.ready  ## Judge the targets against a bare loop and other servers,
 
 bench-full: .venv/.ready  ## The same, and plot every subject with more and more viewers until it saturates (35 minutes)
 	$(run) -m bench --full $(BENCH)
+
+scaling: .venv/.ready  ## Print what a crowd needs, from measured costs, and check the model against the benchmark (SCALING=--docs)
+	$(run) -m bench.scaling $(SCALING)
 
 punctuality: .venv/.ready  ## Measure how punctual the ticker is, against a bare loop (SECONDS=60 PUNCTUALITY=--docs)
 	$(run) -m bench.punctuality --seconds $(SECONDS) $(PUNCTUALITY)

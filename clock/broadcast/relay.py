@@ -62,19 +62,22 @@ class Instant(NamedTuple):
 class Relay:
     """Receives the ticks of the group and passes them to the fan-out.
 
-    Its tasks run under `supervisor`. The task "relay" is vital: without it the worker is useless. `now` is a monotonic
-    clock in seconds.
+    It subscribes to `layer`, and compares clocks with the Redis of `reference`: the one that the ticker publishes to,
+    while `layer` may be that of a replica. Its tasks run under `supervisor`. The task "relay" is vital: without it the
+    worker is useless. `now` is a monotonic clock in seconds.
     """
 
     def __init__(
         self,
         layer: Callable[[], Any],
         *,
+        reference: Callable[[], Any] | None = None,
         now: Callable[[], float] = time.monotonic,
         silence_timeout_s: float = SILENCE_TIMEOUT_S,
         supervisor: Supervisor | None = None,
     ) -> None:
         self._layer = layer
+        self._reference = reference or layer
         self._now = now
         self._silence_timeout_s = silence_timeout_s
         self.supervisor = supervisor or Supervisor(now=now)
@@ -128,9 +131,9 @@ class Relay:
 
     async def _compare_clocks(self) -> None:
         """Compare clocks forever. Only our own layer can connect to the Redis that carries the group."""
-        layer = self._layer()
-        if isinstance(layer, TickLayer):
-            self._redis_clock = RedisClock(lambda: layer.connect(GROUP), lambda: self._now() * 1_000)
+        reference = self._reference()
+        if isinstance(reference, TickLayer):
+            self._redis_clock = RedisClock(lambda: reference.connect(GROUP), lambda: self._now() * 1_000)
             await self._redis_clock.run()
 
     async def _run(self) -> None:

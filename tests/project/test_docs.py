@@ -63,6 +63,11 @@ TESTED: Final = {
     r"python client\.py 127\.0\.0\.1:8001 10": ("tests/system/test_clients.py", "client.py"),
     r"docker compose up --scale web=\d+": ("tests/compose/test_compose.py", "--scale"),
     r"make (check|audit|test|soak|faults|compose-test)( TESTS=\S+| INSTALL=no)?": (".ci/run", r" \1\n"),
+    r"make scaling( SCALING=--docs)?|python -m bench\.scaling( --docs)?": (
+        "tests/bench/scaling/test_documents.py",
+        "command.main([])",
+    ),
+    r"python -m bench\.scaling\.redis_measurement": ("tests/bench/scaling/test_redis.py", "measure("),
     r"make docs": ("tests/tournament/test_configuration_document.py", "make docs"),
 }
 

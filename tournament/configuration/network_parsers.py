@@ -140,6 +140,14 @@ class RedisUrl:
         return text
 
 
+class OptionalRedisUrl(RedisUrl):
+    """The same, or nothing."""
+
+    def parse(self, text: str) -> str:
+        """Return the URL, or an empty text."""
+        return super().parse(text) if text else text
+
+
 def mask_redis_url(text: str) -> str:
     """Return a valid URL of a Redis without its user, password and options, any of which may be a secret."""
     parts = urlsplit(text)

@@ -4,76 +4,34 @@ from typing import Any, Final
 
 from clock.process.log_format import FORMATS
 from tournament.configuration.network_parsers import (
-    Addresses,
     Hosts,
     IpAddress,
     Networks,
     Origins,
-    RedisUrl,
-    mask_redis_url,
 )
 from tournament.configuration.parsers import (
     Choice,
     NumberOrAuto,
     RateOfPages,
-    ReadableFile,
     SecretText,
     Switch,
     Text,
     TimeZone,
     WholeNumber,
 )
+from tournament.configuration.redis_table import NAME, REDIS_SETTINGS
 from tournament.configuration.setting import Setting, read
 
 _WORKER: Final = ("worker",)
 
-_NAME: Final = Text(r"[A-Za-z0-9_.-]{1,50}", "1 to 50 letters, digits, dots, hyphens or underscores")
 _UP_TO_AN_HOUR: Final = WholeNumber(minimum=0, maximum=3600, unit="seconds")
 _TIMEOUT: Final = WholeNumber(minimum=0, maximum=3600, unit="seconds", zero="unlimited")
 _PORT: Final = WholeNumber(minimum=0, maximum=65_535, zero="that no port is opened")
 _VIEWERS: Final = WholeNumber(minimum=0, maximum=1_000_000, unit="viewers", zero="unlimited")
 
-REDIS_URL: Final = Setting(
-    name="REDIS_URL",
-    parser=RedisUrl(),
-    default="redis://127.0.0.1:6379",
-    secret=True,
-    mask=mask_redis_url,
-    compose_default="redis://redis:6379",
-    compose_note="the stack's own Redis",
-    description="The Redis or Valkey server, with user, password and database number.",
-)
-REDIS_CA_FILE: Final = Setting(
-    name="REDIS_CA_FILE",
-    parser=ReadableFile(),
-    description="PEM file of the authorities that sign the certificates of a `rediss://` server, in addition to the"
-    " system's. In a container this is a path inside the container, so mount the file.",
-)
-REDIS_SENTINELS: Final = Setting(
-    name="REDIS_SENTINELS",
-    parser=Addresses(),
-    description="Sentinels that name the master. The host and port in `REDIS_URL` are not used then.",
-)
-REDIS_MASTER_NAME: Final = Setting(
-    name="REDIS_MASTER_NAME",
-    parser=_NAME,
-    default="clock",
-    description="The name of the master in the Sentinels' configuration.",
-)
-REDIS_SENTINEL_USERNAME: Final = Setting(
-    name="REDIS_SENTINEL_USERNAME",
-    parser=Text(r"[^\s]{0,100}", "at most 100 characters without whitespace"),
-    description="The user for the Sentinels themselves, if they require one. The master's user is in `REDIS_URL`.",
-)
-REDIS_SENTINEL_PASSWORD: Final = Setting(
-    name="REDIS_SENTINEL_PASSWORD",
-    parser=SecretText(),
-    secret=True,
-    description="The password for the Sentinels themselves, if they require one.",
-)
 CLOCK_NAMESPACE: Final = Setting(
     name="CLOCK_NAMESPACE",
-    parser=_NAME,
+    parser=NAME,
     default="clock",
     description="The prefix of every channel and key. It lets several clocks share one Redis, because pub/sub ignores"
     " database numbers.",
@@ -265,4 +223,7 @@ DJANGO_SECRET_KEY: Final = Setting(
 )
 
 # In the order of the document: the broker, the clock, the workers, Django.
-SETTINGS: Final[tuple[Setting[Any], ...]] = tuple(value for value in globals().values() if isinstance(value, Setting))
+SETTINGS: Final[tuple[Setting[Any], ...]] = (
+    *REDIS_SETTINGS,
+    *(value for value in globals().values() if isinstance(value, Setting)),
+)
