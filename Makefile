@@ -12,8 +12,8 @@ MINUTES ?= 20
 PROCESSES ?= 3
 run := .venv/bin/python
 
-.PHONY: help bench bench-full bench-test scaling up test soak check audit format faults endurance punctuality compose-test translations \
-  requirements pictures javascript-lock clean
+.PHONY: help bench bench-full bench-test scaling up test soak check audit format faults endurance punctuality compose-test \
+  kubernetes-test translations requirements pictures javascript-lock clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' Makefile
@@ -47,10 +47,11 @@ node_modules/.ready: .venv/.ready package-lock.json .npmrc
 	$(run) -m testbed.javascript install
 	@touch $@
 
-check: .venv/.ready node_modules/.ready  ## Lint and check types, of Python and JavaScript
+check: .venv/.ready node_modules/.ready  ## Lint and check types, of Python and JavaScript, and validate the resources for Kubernetes
 	$(run) -m ruff check .
 	$(run) -m ruff format --check .
 	$(run) -m mypy
+	$(run) -m testbed.kubernetes.manifests
 	$(run) -m testbed.javascript check
 
 audit: .venv/.ready  ## Check the service's packages for known vulnerabilities, if the database can be reached
@@ -85,6 +86,9 @@ punctuality: .venv/.ready  ## Measure how punctual the ticker is, against a bare
 
 compose-test: tools-compose  ## Build the image, run the Compose stack with three workers, and test it (needs Docker)
 	$(run) -m pytest tests/compose
+
+kubernetes-test: .venv/.ready  ## Deploy to a cluster of two nodes and break things (needs kubectl; LOAD="kind load docker-image"; KUBERNETES=--docs)
+	$(run) -m tests.kubernetes $(if $(LOAD),--load "$(LOAD)") $(KUBERNETES)
 
 .PHONY: docs
 docs: .venv/.ready  ## Update what the documents show of the settings and of the modules

@@ -39,7 +39,7 @@ FOLDERS: Final = ("clock", "ticker", "tournament", "tests", "testbed", "bench", 
 COMPOSE_VARIABLES: Final = {"CLOCK_BIND", "CLOCK_PORT"}
 
 # Options of other programs than ours.
-FOREIGN_OPTIONS: Final = {"--scale", "--client-output-buffer-limit"}
+FOREIGN_OPTIONS: Final = {"--scale", "--client-output-buffer-limit", "--from-literal"}
 
 # Commands that a test or CI runs, and the file and the text (a template for the match) that show it.
 TESTED: Final = {
@@ -62,6 +62,7 @@ TESTED: Final = {
     r"(python )?manage\.py check --deploy": ("tests/tournament/test_settings.py", "--deploy"),
     r"python client\.py 127\.0\.0\.1:8001 10": ("tests/system/test_clients.py", "client.py"),
     r"docker compose up --scale web=\d+": ("tests/compose/test_compose.py", "--scale"),
+    r"kubectl apply -k deploy/kubernetes/overlays/trial": ("tests/kubernetes/cluster.py", '"apply", "-k"'),
     r"make (check|audit|test|soak|faults|compose-test)( TESTS=\S+| INSTALL=no)?": (".ci/run", r" \1\n"),
     r"make scaling( SCALING=--docs)?|python -m bench\.scaling( --docs)?": (
         "tests/bench/scaling/test_documents.py",
@@ -83,11 +84,14 @@ UNTESTED: Final = {
     r"make test PYTHON=python3\.13": r"3\.13",
     r"make (bench|bench-full|punctuality).*": "idle cores|C compiler",
     r"make endurance.*": "20 minutes",
+    r"make kubernetes-test.*": "cluster",
     r"make pictures": "",
     r"make translations": "gettext",
     r"make requirements": "uv",
     r"pre-commit install": r"pre-commit\.com",
     r"pip install websockets": "",
+    r"kubectl rollout restart": "",
+    r"kubectl --namespace clock create secret .*": "You create the Secret",
     r"python -m (bench|tests)\b.*": "",
 }
 
