@@ -12,8 +12,8 @@ MINUTES ?= 20
 PROCESSES ?= 3
 run := .venv/bin/python
 
-.PHONY: help bench bench-full bench-test scaling up test soak check audit format faults endurance punctuality compose-test \
-  kubernetes-test translations requirements pictures javascript-lock clean
+.PHONY: help bench bench-full bench-test scaling up test soak check audit format faults endurance punctuality \
+  observe-test compose-test kubernetes-test translations requirements pictures javascript-lock clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' Makefile
@@ -83,6 +83,9 @@ scaling: .venv/.ready  ## Print what a crowd needs, from measured costs, and che
 
 punctuality: .venv/.ready  ## Measure how punctual the ticker is, against a bare loop (SECONDS=60 PUNCTUALITY=--docs)
 	$(run) -m bench.punctuality --seconds $(SECONDS) $(PUNCTUALITY)
+
+observe-test: tools-observe  ## Run Prometheus on a clock that breaks, and see each alert fire and resolve (3 minutes)
+	$(run) -m pytest tests/observe
 
 compose-test: tools-compose  ## Build the image, run the Compose stack with three workers, and test it (needs Docker)
 	$(run) -m pytest tests/compose

@@ -208,9 +208,9 @@ DJANGO_ALLOWED_HOSTS: Final = Setting(
     parser=Hosts(is_wildcard_allowed=lambda: read(DJANGO_DEBUG)),
     default="localhost,127.0.0.1,[::1]",
     used_by=_WORKER,
-    compose_prefix="localhost,127.0.0.1,[::1],",
+    compose_prefix="localhost,127.0.0.1,[::1],lb,",
     compose_default="",
-    compose_note="always with the names of localhost, which the health checks use",
+    compose_note="always with the names that the health checks and `watch` use",
     description="The names by which clients reach this clock.",
 )
 DJANGO_SECRET_KEY: Final = Setting(
