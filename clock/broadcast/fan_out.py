@@ -37,14 +37,17 @@ class Counts:
     refused: int = 0  # due frames that were dropped because the socket was full
     partial: int = 0  # due frames that the socket took in part; the viewer sent the rest
     failed: int = 0  # due frames that were lost because the connection was broken
-    writing_s: float = 0.0  # seconds spent on writing
+    writing_s: float = 0.0  # processor time spent on writing
 
 
 class FanOut:
     """Writes the newest tick to the viewers that are due."""
 
-    def __init__(self, *, now: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self, *, now: Callable[[], float] = time.perf_counter, cpu: Callable[[], float] = time.thread_time
+    ) -> None:
         self._now = now
+        self._cpu = cpu
         self._spreads: dict[StreamRequest, Spread] = {}  # only those with viewers
         self._auto_rate = AUTO_RATES[0]
         self._newest: Tick | None = None
@@ -129,17 +132,16 @@ class FanOut:
     def _write_slice(self) -> None:
         """Write to the current cohorts, and to those that wait, for about `SLICE_S`."""
         self._is_scheduled = False
-        now = self._now()
+        now, cpu = self._now(), self._cpu()
         if now - self._started_at > STALE_AFTER_S:
             self._batches = iter(())
         while (self._current or self._begin_next()) and self._write_until(now + SLICE_S):
             self._end_current()
-        end = self._now()
-        self.counts.writing_s += end - now
+        self.counts.writing_s += self._cpu() - cpu
         if self._current or self._waiting:
             self._schedule()
         elif self._started_at >= self._sent_at:
-            self.durations.record(end - self._sent_at)
+            self.durations.record(self._now() - self._sent_at)
 
     def _begin_next(self) -> bool:
         """Begin with the cohorts that have waited longest. Return whether there are any."""

@@ -2,8 +2,9 @@
 
     load = TICKS_COST + viewers * VIEWER_COST + frames per second * writing
 
-`writing` is the time that a frame takes, and is measured. Handshakes and page loads do not count. They are over soon,
-and a worker that took them for load would close its door on a crowd that it can serve.
+`writing` is the processor time that a frame takes, and is measured. Handshakes and page loads do not count. They are
+over soon, and a worker that took them for load would close its door on a crowd that it can serve. Nor does the time
+count that other processes take from this one: on a busy machine a worker with a hundred viewers would be full.
 """
 
 from collections import deque
@@ -16,11 +17,11 @@ VIEWER_COST: Final = 9e-6
 # Seconds of a core that a second of ticks costs, whoever watches.
 TICKS_COST: Final = 0.03
 
-# Seconds that a frame takes, before any is measured.
+# Processor time of a frame, before any is measured.
 INITIAL_WRITING_S: Final = 7e-6
 
-# The time of a frame is an average over about so many seconds: longer while it rises. Handshakes, and other processes
-# of the machine, make frames more expensive for a while, and that is no reason to refuse a viewer.
+# The time of a frame is an average over about so many seconds: longer while it rises. Handshakes make frames more
+# expensive for a while, because they take the processor's caches, and that is no reason to refuse a viewer.
 RISE_S: Final = 10.0
 FALL_S: Final = 2.0
 
@@ -42,7 +43,7 @@ class Reading(NamedTuple):
 
     now: float
     cpu_s: float  # processor time of the process
-    writing_s: float  # time that frames took
+    writing_s: float  # processor time that frames took
     frames: int  # frames that were due
     rounds: int
     conflated: int

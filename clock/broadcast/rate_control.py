@@ -49,7 +49,11 @@ SETTLE_S: Final = 0.5
 # each with the load below which they are accepted again. The whole core may be used: where it is not enough for a
 # moment, viewers receive fewer frames, but none that is late (see `FanOut`).
 BUSY_FROM, BUSY_UNTIL = 1.0, 0.94
-FULL_FROM, FULL_UNTIL = 1.04, 0.98
+FULL_FROM, FULL_UNTIL = 1.06, 1.0
+
+# Where nobody leaves the rate to the worker, all these are so many times as high. Then nobody else has given up frames
+# for those who request many, and what they lose to each other are a few of a hundred.
+OVERBOOKING: Final = 1.2
 
 # Explicit rates above this are refused first.
 MAX_MODEST_RATE: Final = AUTO_RATES[-1]
@@ -127,6 +131,8 @@ class RateControl:
 
     def _judge_load(self) -> None:
         load = self.predict(self._rates[-1])
+        if all(request.rate != AUTO for request in self._fan_out.viewers()):
+            load /= OVERBOOKING
         self._is_busy = load >= (BUSY_UNTIL if self._is_busy else BUSY_FROM)
         self.is_full = load >= (FULL_UNTIL if self.is_full else FULL_FROM)
 

@@ -8,7 +8,6 @@ docs/reliability.md, and the most important rows to README.md, between the marke
 
 import argparse
 import sys
-from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -40,10 +39,12 @@ class Row:
         return cls(fault, target, bool(mark.kwargs.get("readme", False)))
 
     def add(self, report: pytest.TestReport) -> None:
-        """Add the result of a test. The row passes if all of its tests do."""
-        for name, value in report.user_properties:
-            if name == "measured" and str(value) not in self.measured:
-                self.measured.append(str(value))
+        """Add the result of a test. The row passes if all of its tests do. One that is repeated does not count."""
+        if report.outcome == "rerun":  # type: ignore[comparison-overlap]  # of pytest-rerunfailures
+            return
+        measured = [str(value) for name, value in report.user_properties if name == "measured"]
+        if measured and measured[-1] not in self.measured:
+            self.measured.append(measured[-1])
         if not report.passed:
             self.verdict = "skipped" if report.skipped else "FAIL"
 
@@ -61,17 +62,18 @@ class Table:
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
+        self._marks: dict[str, pytest.Mark] = {}
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note which row each test belongs to."""
+        marks = {item.nodeid: item.get_closest_marker("fault") for item in session.items}
+        self._marks = {name: mark for name, mark in marks.items() if mark is not None}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add the result of a test, and a failure before or after it."""
-        report = yield
-        mark = item.get_closest_marker("fault")
-        if mark is not None and (call.when == "call" or not report.passed):
+        mark = self._marks.get(report.nodeid)
+        if mark is not None and (report.when == "call" or not report.passed):
             self.rows.setdefault(mark.args[0], Row.of(mark)).add(report)
-        return report
 
 
 def write(rows: list[Row], root: Path = ROOT) -> None:

@@ -47,6 +47,17 @@ def test_the_readme_gets_at_most_seven_rows() -> None:
     assert 0 < len({row.fault for row in rows_of_the_suite() if row.readme}) <= 7
 
 
+def test_a_repeated_test_counts_once() -> None:
+    """What it measured the last time counts: the machine was disturbed before."""
+    row = Row("one", "1 s", readme=False)
+    measured = [("measured", "9 s")]
+    place = ("tests/faults/test_one.py", 1, "test_one")
+    row.add(pytest.TestReport("test_one", place, {}, "rerun", None, "call", user_properties=measured))  # type: ignore[arg-type]
+    measured = [*measured, ("measured", "1 s")]
+    row.add(pytest.TestReport("test_one", place, {}, "passed", None, "call", user_properties=measured))
+    assert row.cells() == ["one", "1 s", "1 s", "pass"]
+
+
 def test_the_suite_writes_both_tables(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The whole table goes to docs/reliability.md, the short one to README.md, between the markers."""
     root = tmp_path_factory.mktemp("project")

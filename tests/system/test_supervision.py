@@ -17,7 +17,15 @@ from websockets.typing import Origin
 from testbed.processes import Broker, PlainWorker, Ticker, Worker, wait_until
 from testbed.viewers import connect as watch_from
 
-TASKS = ("relay", "comparison", "heartbeat", "application checker", "timeout checker")
+TASKS = (
+    "relay",
+    "comparison",
+    "rate control",
+    "heartbeat",
+    "application checker",
+    "timeout checker",
+    "garbage collection",
+)
 
 
 class Workers(NamedTuple):

@@ -247,6 +247,21 @@ async def test_latest_wins_and_a_round_finishes_before_the_next_starts() -> None
     assert {tuple(viewer.texts) for viewer in viewers} == {("0", "3")}
 
 
+async def test_the_cost_of_writing_is_processor_time() -> None:
+    """Not the time that passes: other processes, or the host of a virtual machine, may take most of that."""
+    passed, cpu = FakeClock(seconds_per_frame=0.004), FakeClock(seconds_per_frame=0.001)
+    fan_out = FanOut(now=passed.read, cpu=cpu.read)
+
+    def advance() -> None:
+        passed.advance()
+        cpu.advance()
+
+    for viewer in add_viewers(fan_out, 100):
+        viewer.on_write = advance
+    await send(fan_out, [1])
+    assert fan_out.counts.writing_s == pytest.approx(0.1)
+
+
 @pytest.mark.parametrize("is_signalled", [True, False])
 async def test_a_round_is_abandoned_after_the_process_was_suspended(*, is_signalled: bool) -> None:
     """SIGCONT ends the batch at once. After a suspend of the machine, the clock shows it at the end of the batch."""

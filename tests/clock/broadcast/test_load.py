@@ -43,13 +43,6 @@ def test_the_cost_of_frames_is_learned() -> None:
     assert process.load.predict(400, 4_000) == pytest.approx(fixed + 0.048, rel=0.01)
 
 
-def test_writing_counts_by_its_duration() -> None:
-    """A worker that has to share its core needs more time than it gets of the processor."""
-    process = Process()
-    process.run(80, frames=40_000, writing_s=0.8, cpu_s=0.4)
-    assert process.load.predict(400, 40_000) == pytest.approx(0.8 + TICKS_COST + 400 * VIEWER_COST, rel=0.01)
-
-
 def test_what_makes_frames_expensive_for_a_while_counts_little() -> None:
     """As a storm of handshakes does. When it is over, its effect is over within a few seconds."""
     process = Process()
