@@ -12,8 +12,8 @@ MINUTES ?= 20
 PROCESSES ?= 3
 run := .venv/bin/python
 
-.PHONY: help bench bench-full bench-test up test soak check audit format faults endurance punctuality compose-test translations \
-  requirements pictures javascript-lock clean
+.PHONY: help bench bench-full bench-test scaling up test soak check audit format faults endurance punctuality \
+  observe-test compose-test kubernetes-test translations requirements pictures javascript-lock clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' Makefile
@@ -47,10 +47,11 @@ node_modules/.ready: .venv/.ready package-lock.json .npmrc
 	$(run) -m testbed.javascript install
 	@touch $@
 
-check: .venv/.ready node_modules/.ready  ## Lint and check types, of Python and JavaScript
+check: .venv/.ready node_modules/.ready  ## Lint and check types, of Python and JavaScript, and validate the resources for Kubernetes
 	$(run) -m ruff check .
 	$(run) -m ruff format --check .
 	$(run) -m mypy
+	$(run) -m testbed.kubernetes.manifests
 	$(run) -m testbed.javascript check
 
 audit: .venv/.ready  ## Check the service's packages for known vulnerabilities, if the database can be reached
@@ -61,8 +62,9 @@ format: .venv/.ready node_modules/.ready  ## Format the code
 	$(run) -m ruff format .
 	$(run) -m testbed.javascript format
 
-pictures: .venv/.ready  ## Take pictures of the page: all in .pictures, those of the documentation in docs/pictures
+pictures: .venv/.ready  ## Take pictures of the page, all in .pictures, and of watch; those of the documentation in docs/pictures
 	$(run) -m tests.page.pictures
+	$(run) -m tests.clock.watch.display.picture
 
 faults: tools-faults  ## Break each part of a running clock and check that it recovers (12 minutes; FAULTS=--readme updates the docs)
 	$(run) -m tests.faults $(FAULTS)
@@ -76,11 +78,20 @@ bench: .venv/.ready  ## Judge the targets against a bare loop and other servers,
 bench-full: .venv/.ready  ## The same, and plot every subject with more and more viewers until it saturates (35 minutes)
 	$(run) -m bench --full $(BENCH)
 
+scaling: .venv/.ready  ## Print what a crowd needs, from measured costs, and check the model against the benchmark (SCALING=--docs)
+	$(run) -m bench.scaling $(SCALING)
+
 punctuality: .venv/.ready  ## Measure how punctual the ticker is, against a bare loop (SECONDS=60 PUNCTUALITY=--docs)
 	$(run) -m bench.punctuality --seconds $(SECONDS) $(PUNCTUALITY)
 
+observe-test: tools-observe  ## Run Prometheus on a clock that breaks, and see each alert fire and resolve (3 minutes)
+	$(run) -m pytest tests/observe
+
 compose-test: tools-compose  ## Build the image, run the Compose stack with three workers, and test it (needs Docker)
 	$(run) -m pytest tests/compose
+
+kubernetes-test: .venv/.ready  ## Deploy to a cluster of two nodes and break things (needs kubectl; LOAD="kind load docker-image"; KUBERNETES=--docs)
+	$(run) -m tests.kubernetes $(if $(LOAD),--load "$(LOAD)") $(KUBERNETES)
 
 .PHONY: docs
 docs: .venv/.ready  ## Update what the documents show of the settings and of the modules

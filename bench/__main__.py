@@ -3,8 +3,9 @@
     python -m bench [--full] [--only NAME ...] [--minutes 15] [--strict]
     python -m bench --render
 
-It prints what it measures and the verdict on each target. A run of everything also updates docs/bench.json,
-docs/benchmarks.md and README.md. With `--render` it measures nothing, and updates the documents from docs/bench.json.
+It prints what it measures and the verdict on each target. A run of everything also updates docs/bench.json and the
+documents: docs/benchmarks.md, docs/scaling.md and README.md. With `--render` it measures nothing, and updates these
+from docs/bench.json.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from bench.load.generator import LoadError, compiled
 from bench.report import documents, machine, tables
 from bench.report.results import Results, compute
 from bench.report.rows import HEADINGS, TARGET_HEADINGS, count_line, figure_rows, target_rows
+from bench.scaling import documents as scaling
 from bench.scenarios.catalogue import SCENARIOS
 from bench.scenarios.session import Ladder, Session, ladders, measure
 from bench.subjects.gate import GateControl
@@ -93,7 +95,7 @@ def print_results(results: Results) -> None:
 
 def write_documents(results: Results) -> None:
     """Update the documents, and say which."""
-    for path in documents.write(ROOT, results):
+    for path in [*documents.write(ROOT, results), scaling.write(ROOT / "docs")]:
         print(f"written: {path.relative_to(ROOT)}")
 
 

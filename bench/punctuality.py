@@ -9,6 +9,7 @@ minus the tick's own time. With `--docs` the tables also go into docs/benchmarks
 """
 
 import argparse
+import re
 import sys
 import tempfile
 import time
@@ -69,7 +70,8 @@ def measure(seconds: float) -> dict[str, Ticks]:
                         ticks[tick.channel].append((tick.at, tick.received_ms - tick.at))
                 progress.doing("measuring")
             ticker.stop()
-            progress.done(f"the ticker's last line: {ticker.output().splitlines()[-1].partition(': ')[2]}")
+            (totals,) = re.findall(r'"(stopped after .*)"', ticker.output())
+            progress.done(f"the ticker {totals}")
     return ticks
 
 

@@ -70,7 +70,12 @@ class Program:
         self.command = command
         self.log = directory / f"{name}-{time.monotonic_ns()}.log"
         # The caller's environment is not inherited: its settings must not change what is tested.
-        self._environment = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **(environment or {})}
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONUNBUFFERED": "1",
+            "CLOCK_LOG_FORMAT": "text",  # it prints to a file, but people read that, or a test in their place
+            **(environment or {}),
+        }
         self._process: subprocess.Popen[bytes] | None = None
         self.cores: set[int] | None = None  # the processors it may run on; None: those of its owner
 
@@ -225,7 +230,7 @@ class Workers(Worker):
 
     def wait_for_ticks(self, seconds: float = 20.0) -> None:
         """Wait until both have ticks, and the supervisor knows."""
-        self.wait_for_output("is ready\n", times=2, seconds=seconds)
+        self.wait_for_output('is ready"\n', times=2, seconds=seconds)
 
     def child(self, number: int) -> int:
         """Return the process id of the first or second worker."""

@@ -29,7 +29,7 @@ class Tool(NamedTuple):
     advice: str = ""
 
 
-SUITES: Final = ("test", "soak", "faults", "compose")
+SUITES: Final = ("test", "soak", "faults", "observe", "compose")
 
 TOOLS: Final = (
     Tool(
@@ -51,6 +51,7 @@ TOOLS: Final = (
     Tool("a C compiler", ("gcc", "libc6-dev"), on_path("cc"), frozenset({"test", "faults"})),
     Tool("HAProxy", ("haproxy",), on_path("haproxy"), frozenset({"faults"})),
     Tool("libfaketime", ("libfaketime",), lambda: find_libfaketime() is not None, frozenset({"faults"})),
+    Tool("Prometheus", ("prometheus",), on_path("prometheus", "promtool"), frozenset({"observe"})),
     # A virtual display: tabs become hidden, and WebKit starts, only on a display.
     Tool("Xvfb", ("xvfb",), on_path("Xvfb"), frozenset({"test", "soak"})),
     Tool("Firefox", ("firefox-esr",), on_path("firefox-esr", "firefox"), frozenset({"soak"})),

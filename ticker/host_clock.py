@@ -33,15 +33,18 @@ def ask_kernel() -> bool | None:
 
 
 class HostClock:
-    """Tracks whether the host's clock is synchronised, and logs each change. A good initial state is not logged."""
+    """Tracks whether the host's clock is synchronised, and logs each change. A good initial state is not logged.
+
+    `ask` returns whether it is at present, or None if that is unknown.
+    """
 
     def __init__(self, ask: Callable[[], bool | None] = ask_kernel) -> None:
         self.synchronised: bool | None = None  # None: unknown
-        self._ask = ask
+        self.ask = ask
 
     def check(self) -> None:
         """Update `synchronised`."""
-        previous, self.synchronised = self.synchronised, self._ask()
+        previous, self.synchronised = self.synchronised, self.ask()
         if self.synchronised is False and previous is not False:
             logger.warning("this host's clock is not synchronised: the time may be wrong, and the page says so")
         elif self.synchronised and previous is False:

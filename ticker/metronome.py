@@ -80,9 +80,13 @@ def wait_precisely(duration_ns: int) -> None:
 
 @dataclass(slots=True)
 class TickCounts:
-    """The number of ticks that a metronome skipped, and the highest lateness of one that it gave."""
+    """The number of ticks that a metronome skipped, and the highest lateness of one that it gave.
+
+    `steps` is how often it found that the wall clock was set.
+    """
 
     skipped: int = 0
+    steps: int = 0
     max_lateness_ns: int = 0
 
 
@@ -144,6 +148,13 @@ class Metronome:
         self._last_ns = due_ns
         return due_ns // 1_000_000
 
+    def lateness_s(self, at: int) -> float:
+        """Return how late the tick of `at` (milliseconds) was when the clocks were last read, in seconds.
+
+        They are read by `tick` and by `discount`. To read them once more would take longer than all else here.
+        """
+        return (self._reading.wall_ns - at * 1_000_000) / 1e9
+
     def discount(self) -> int:
         """Drop the ticks that were due before the newest boundary, and return their number.
 
@@ -167,6 +178,7 @@ class Metronome:
         change_ns = now.wall_ns - previous.wall_ns - elapsed_ns
         if abs(change_ns) > TICK_NS + elapsed_ns // MAX_SLEW_DIVISOR:
             self.step += 1
+            self.counts.steps += 1
             # As if the clock had shown the new time all along, so that ticks lost to a stall before it still count. The
             # two reads may be up to MAX_READ_GAP_NS apart; without that allowance the last tick could move one boundary
             # back, and the next one would be due at once.

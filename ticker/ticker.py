@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from redis.exceptions import OutOfMemoryError
 
+from clock.process.histogram import Histogram
 from clock.redis.outage import UNAVAILABLE
 from ticker.candidate import Candidate
 from ticker.lease import Lease
@@ -33,6 +34,10 @@ MAX_RECEIVED_STEP: Final = 1_000_000
 # The name of the task that renews the lease.
 RENEWAL: Final = "renewal"
 
+# Why a tick was not published: Redis was unavailable; it took so long for another tick that this one was over; or the
+# lease had expired.
+REDIS_UNAVAILABLE, REDIS_SLOW, LEASE_EXPIRED = UNPUBLISHED_REASONS = ("unavailable", "slow", "lease")
+
 
 class Ticker:
     """One of any number of tickers, of which one is the leader.
@@ -49,7 +54,10 @@ class Ticker:
         stopping: asyncio.Event | None = None,
     ) -> None:
         self.published = 0
-        self.unpublished = 0
+        self.unpublished = dict.fromkeys(UNPUBLISHED_REASONS, 0)
+        self.lateness = Histogram()  # of published ticks, from when they were due to when Redis had taken them
+        self.takeovers = 0  # how often it became the leader
+        self.is_leading = False  # it published, or tried to, as long as its lease was valid
         self._metronome = metronome
         self._publisher = publisher
         self._lease = lease
@@ -58,11 +66,16 @@ class Ticker:
         self._outage = publisher.outage
         self._candidate = Candidate(lease, standby, self._outage)
         self._logged_skips, self._skips_logged_at = 0, self._outage.now()
+        self._alive_at = self._outage.now()
         self._stopping = stopping or asyncio.Event()
 
     def stop(self) -> None:
         """Make `run` return after the present tick."""
         self._stopping.set()
+
+    def stalled_s(self) -> float:
+        """Return for how many seconds a leader has published nothing, or a standby has not looked after the leader."""
+        return self._outage.now() - self._alive_at
 
     async def run(self) -> None:
         """Alternate between standby and leader until stopped. Then release the lease, disconnect, and log the totals.
@@ -94,11 +107,11 @@ class Ticker:
         await _finish(self._supervisor.stop())
         await _finish(self._lease.release())  # so that a standby can take over at once
         await _finish(self._publisher.close())
-        counts, ticks = self._metronome.counts, self.published + self.unpublished
+        counts, lost = self._metronome.counts, self.unpublished[REDIS_UNAVAILABLE] + self.unpublished[REDIS_SLOW]
         logger.info(
             "stopped after %d ticks: %d published, %d lost because Redis was unavailable or slow; %d more skipped "
             "because this machine stalled; highest lateness %.1f ms",
-            ticks, self.published, self.unpublished, counts.skipped, counts.max_lateness_ns / 1e6,
+            self.published + lost, self.published, lost, counts.skipped, counts.max_lateness_ns / 1e6,
         )  # fmt: skip
 
     # --- As a standby ---
@@ -109,6 +122,7 @@ class Ticker:
         is_logged = is_leader = False
         while not self._stopping.is_set() and not is_leader:
             self._metronome.check()
+            self._alive_at = self._outage.now()
             if self._standby.is_receiving and not is_logged:
                 logger.info("standing by: another ticker is the leader")
                 is_logged = True
@@ -122,6 +136,14 @@ class Ticker:
 
     async def _lead(self) -> None:
         """Publish the time for as long as the lease is valid."""
+        self.is_leading, self._alive_at = True, self._outage.now()
+        self.takeovers += 1
+        try:
+            await self._publish_ticks()
+        finally:
+            self.is_leading = False
+
+    async def _publish_ticks(self) -> None:
         self._publisher.reconnect_before_next()
         await self._publisher.warm_up()
         self._start_metronome()
@@ -159,21 +181,31 @@ class Ticker:
         """Wait for one tick and publish it. It is dropped while Redis is unavailable, or if the lease has expired."""
         if await self._metronome.approach():
             await self._publisher.warm_up()
-            self.unpublished += self._metronome.discount()
+            self.unpublished[REDIS_SLOW] += self._metronome.discount()
         at = await self._metronome.tick()
         if not self._lease.is_valid():
+            self.unpublished[LEASE_EXPIRED] += 1
             return
-        if await self._publisher.publish(at, self._lease.term, self._metronome.step):
-            self.published += 1
-        else:
-            self.unpublished += 1
-        self.unpublished += self._metronome.discount()
+        step = self._metronome.step
+        is_published = await self._publisher.publish(at, self._lease.term, step)
+        self.unpublished[REDIS_SLOW] += self._metronome.discount()
+        self.count(at, step, is_published=is_published)
         # Other work is done now, because there is time until the next tick.
         if self._lease.is_renewal_due():
             self._supervisor.start(RENEWAL, self._renew)
         if self._standby.is_running and self._standby.has_higher_leader(self._lease.term):
             self._lease.invalidate()
         self._log_skips()
+
+    def count(self, at: int, step: int, *, is_published: bool) -> None:
+        """Count a tick that was due: the one of `at` (milliseconds), with this step of the metronome."""
+        if not is_published:
+            self.unpublished[REDIS_UNAVAILABLE] += 1
+            return
+        self.published += 1
+        self._alive_at = self._outage.now()
+        if step == self._metronome.step:  # otherwise the clock was set meanwhile, and proves nothing
+            self.lateness.record(self._metronome.lateness_s(at))
 
     async def _renew(self) -> None:
         """Renew the lease. If Redis does not retain it, receive ticks to detect another leader with a higher term."""

@@ -1,7 +1,7 @@
 """The Django settings of the clock.
 
 Whatever an operator may change comes from the environment, with a default that is safe for localhost. The table of
-these settings, with their types, limits and descriptions, is in `tournament/configuration/table.py`.
+these settings, with their types, limits and descriptions, is in `tournament/configuration/redis_table.py` and `table.py`.
 
 Raises:
     InvalidSetting: a variable has an invalid value.
@@ -9,28 +9,33 @@ Raises:
 
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from csp.constants import NONE, SELF
 from django.core.management.utils import get_random_secret_key
 
-from tournament.configuration import table
+from clock.process.log_format import log_formatter
+from tournament.configuration import redis_table, table
 from tournament.configuration.redis_host import Sentinels, redis_host
-from tournament.configuration.setting import read
+from tournament.configuration.setting import changes, read
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- From the environment --------------------------------------------------------------------------------------------
 
-REDIS_URL = read(table.REDIS_URL)
-REDIS_CA_FILE = read(table.REDIS_CA_FILE)
-REDIS_SENTINELS = read(table.REDIS_SENTINELS)
-REDIS_MASTER_NAME = read(table.REDIS_MASTER_NAME)
-REDIS_SENTINEL_USERNAME = read(table.REDIS_SENTINEL_USERNAME)
-REDIS_SENTINEL_PASSWORD = read(table.REDIS_SENTINEL_PASSWORD)
+REDIS_URL = read(redis_table.REDIS_URL)
+REDIS_CA_FILE = read(redis_table.REDIS_CA_FILE)
+REDIS_SENTINELS = read(redis_table.REDIS_SENTINELS)
+REDIS_MASTER_NAME = read(redis_table.REDIS_MASTER_NAME)
+REDIS_SENTINEL_USERNAME = read(redis_table.REDIS_SENTINEL_USERNAME)
+REDIS_SENTINEL_PASSWORD = read(redis_table.REDIS_SENTINEL_PASSWORD)
+CLOCK_REDIS_REPLICA_URL = read(redis_table.CLOCK_REDIS_REPLICA_URL)
 
 CLOCK_NAMESPACE = read(table.CLOCK_NAMESPACE)
 CLOCK_TIME_ZONE = read(table.CLOCK_TIME_ZONE)
 CLOCK_MAX_STANDBY_OFFSET = read(table.CLOCK_MAX_STANDBY_OFFSET)
+CLOCK_TICKER_METRICS_PORT = read(table.CLOCK_TICKER_METRICS_PORT)
+CLOCK_TICKER_METRICS_ADDRESS = read(table.CLOCK_TICKER_METRICS_ADDRESS)
 CLOCK_ALLOWED_ORIGINS = read(table.CLOCK_ALLOWED_ORIGINS)
 CLOCK_ALLOW_MISSING_ORIGIN = read(table.CLOCK_ALLOW_MISSING_ORIGIN)
 CLOCK_DRAIN_NOTICE = read(table.CLOCK_DRAIN_NOTICE)
@@ -47,10 +52,13 @@ CLOCK_METRICS_PORT = read(table.CLOCK_METRICS_PORT)
 CLOCK_FRAME_ANCESTORS = read(table.CLOCK_FRAME_ANCESTORS)
 CLOCK_HTTPS = read(table.CLOCK_HTTPS)
 CLOCK_LOG_LEVEL = read(table.CLOCK_LOG_LEVEL)
+CLOCK_LOG_FORMAT = read(table.CLOCK_LOG_FORMAT)
 
 DEBUG = read(table.DJANGO_DEBUG)
 ALLOWED_HOSTS = read(table.DJANGO_ALLOWED_HOSTS)
 SECRET_KEY = read(table.DJANGO_SECRET_KEY) or get_random_secret_key()
+
+CLOCK_CHANGED_SETTINGS = changes(table.SETTINGS)  # for the log
 
 # --- Fixed -----------------------------------------------------------------------------------------------------------
 
@@ -73,23 +81,23 @@ ROOT_URLCONF = "tournament.urls"
 ASGI_APPLICATION = "tournament.asgi.application"
 DATABASES: dict[str, dict[str, str]] = {}
 
-CHANNEL_LAYERS = {
-    "default": {
-        "BACKEND": "clock.redis.layer.TickLayer",
-        "CONFIG": {
-            "prefix": CLOCK_NAMESPACE,
-            "hosts": [
-                redis_host(
-                    REDIS_URL,
-                    ca_file=REDIS_CA_FILE,
-                    sentinels=Sentinels(
-                        REDIS_SENTINELS, REDIS_MASTER_NAME, REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD
-                    ),
-                )
-            ],
-        },
-    }
-}
+_SENTINELS = Sentinels(REDIS_SENTINELS, REDIS_MASTER_NAME, REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD)
+
+
+def _channel_layer(host: dict[str, Any]) -> dict[str, Any]:
+    return {"BACKEND": "clock.redis.layer.TickLayer", "CONFIG": {"prefix": CLOCK_NAMESPACE, "hosts": [host]}}
+
+
+# The layer "replica" exists only if there is a replica to subscribe to.
+CHANNEL_LAYERS = {"default": _channel_layer(redis_host(REDIS_URL, ca_file=REDIS_CA_FILE, sentinels=_SENTINELS))}
+if CLOCK_REDIS_REPLICA_URL:
+    CHANNEL_LAYERS["replica"] = _channel_layer(
+        redis_host(
+            CLOCK_REDIS_REPLICA_URL,
+            ca_file=REDIS_CA_FILE if CLOCK_REDIS_REPLICA_URL.startswith("rediss://") else "",
+            sentinels=Sentinels([], REDIS_MASTER_NAME),
+        )
+    )
 
 # In development a changed template shows at once, as a changed static file does.
 _TEMPLATE_OPTIONS = {"loaders": ["django.template.loaders.app_directories.Loader"]} if DEBUG else {}
@@ -157,7 +165,7 @@ CONTENT_SECURITY_POLICY = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "formatters": {"line": {"()": log_formatter, "name": CLOCK_LOG_FORMAT}},
     "filters": {
         # Without ticks a worker answers every /clock/now with 503. The relay logs that, once.
         "not_503": {

@@ -18,6 +18,7 @@ from bench.trial import figures
 from bench.trial.figures import FLOOR, WORKER, Turns
 from bench.trial.scenario import Record, Scenario, verdicts
 from bench.trial.target import Verdict, judge
+from clock.broadcast.rate_control import BUSY_FROM, FULL_FROM
 
 # A subject of one process that waits for longer was not alone on its core: the machine was not idle.
 MAX_WAITED_PERCENT = 5.0
@@ -58,7 +59,11 @@ class Point:
 
 @dataclass(slots=True)
 class Results:
-    """The results of one session. `not_measured` says why scenarios have no figures."""
+    """The results of one session. `not_measured` says why scenarios have no figures.
+
+    `refuses_from` are the loads from which on the worker refused newcomers that request much, and all: settings of its
+    code that the figures depend on.
+    """
 
     machine: dict[str, str | int] = field(default_factory=dict)
     minutes: float = 0.0
@@ -66,6 +71,7 @@ class Results:
     rows: list[Row] = field(default_factory=list)
     points: dict[str, list[Point]] = field(default_factory=dict)
     not_measured: dict[str, str] = field(default_factory=dict)
+    refuses_from: list[float] = field(default_factory=list)
 
     def as_json(self) -> str:
         """Return everything as JSON."""
@@ -87,7 +93,7 @@ class Results:
 
 def compute(session: Session, machine: dict[str, str | int], minutes: float) -> Results:
     """Return the results of what was measured."""
-    results = Results(machine, minutes)
+    results = Results(machine, minutes, refuses_from=[BUSY_FROM, FULL_FROM])
     for scenario in SCENARIOS:
         record = session.records.get(scenario.name)
         if record is None:

@@ -10,7 +10,7 @@ from typing import Final
 from bench.subjects.subject import Deployment, Environment, Server, Subject
 from testbed.processes import ROOT, Worker
 
-CONFIGURATION = ROOT / "deploy" / "haproxy.cfg"
+CONFIGURATION = ROOT / "deploy" / "haproxy" / "haproxy.cfg"
 
 WORKERS: Final = 2
 

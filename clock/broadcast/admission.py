@@ -12,8 +12,18 @@ from clock.contract import DEFAULT_REQUEST, StreamRequest
 VIEWERS_SHARE: Final = 0.46
 
 
+# Why a handshake is refused: by the router, for its path, Host or Origin (403); by the contract, for its rate or phase
+# (4008); and here, because the worker is full, or because the address has too many viewers (4013). Also the values of
+# the metric's label `reason`.
+PATH, HOST, ORIGIN, REQUEST, FULL, ADDRESS = REFUSALS = ("path", "host", "origin", "request", "full", "address")
+
+
 class Full(RuntimeError):
-    """The worker accepts no more viewers. The text says which limit is reached."""
+    """The worker accepts no more viewers. `reason` is one of `REFUSALS`, and the text says which limit is reached."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class Admission:
@@ -41,6 +51,12 @@ class Admission:
         return self._is_limit_reached or (self._rate_control is not None and self._rate_control.is_full)
 
     @property
+    def saturation(self) -> float:
+        """How full the worker is, by its viewers or by its load, whichever is higher. From 1.0 on it is full."""
+        by_viewers = len(self._addresses) / self._max_viewers if self._max_viewers else 0.0
+        return max(by_viewers, self._rate_control.saturation if self._rate_control is not None else 0.0)
+
+    @property
     def _is_limit_reached(self) -> bool:
         return 0 < self._max_viewers <= len(self._addresses)
 
@@ -56,10 +72,10 @@ class Admission:
             Full: a limit is reached, or the load is too high.
         """
         if self._is_limit_reached or not (self._rate_control is None or self._rate_control.has_room_for(request)):
-            raise Full("this worker is full")
+            raise Full(FULL, "this worker is full")
         if address is not None:
             if 0 < self._max_viewers_per_address <= self._counts[address]:
-                raise Full("too many viewers from your address")
+                raise Full(ADDRESS, "too many viewers from your address")
             self._counts[address] += 1
         self._addresses[viewer] = address
 

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from clock.asgi import DIRECT_WRITE, Application, Viewer, Write
 from clock.broadcast.address import viewer_address
-from clock.broadcast.admission import Full
+from clock.broadcast.admission import REQUEST, Full
 from clock.broadcast.worker import current_worker
 from clock.contract import CLOSE_BROKEN_CONTRACT, CLOSE_FULL, BrokenContract, frame_text, parse_stream_request
 
@@ -75,8 +75,10 @@ class ClockConsumer(AsyncConsumer):
             request = parse_stream_request(scope["query_string"])
             self._admission.admit(self, self._address(scope), request)
         except BrokenContract as error:
+            current_worker.refused[REQUEST] += 1
             await self._close(CLOSE_BROKEN_CONTRACT, str(error))
         except Full as error:
+            current_worker.refused[error.reason] += 1
             await self._close(CLOSE_FULL, str(error))
         else:
             self._fan_out.join(self._viewer, request)

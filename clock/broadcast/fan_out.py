@@ -18,6 +18,7 @@ from typing import Final
 from clock.asgi import Viewer, Write
 from clock.broadcast.spread import TICKS_PER_SECOND, Due, Spread
 from clock.contract import AUTO, AUTO_RATES, DEFAULT_REQUEST, StreamRequest, Tick
+from clock.process.histogram import Histogram
 
 # After this time the fan-out yields to the event loop, for handshakes, pongs and HTTP requests.
 SLICE_S: Final = 0.005
@@ -57,8 +58,11 @@ class FanOut:
         self._batches: Iterator[list[Write]] = iter(())  # and the rest of it
         self._batch: list[Write] = []  # the batch that is being written
         self._started_at = 0.0  # with the current cohorts
+        self._sent_at = 0.0  # when the newest tick arrived
         self._is_scheduled = False
         self.counts = Counts()
+        # Of each tick with viewers, from its arrival here to its last frame; or to the next tick, if that comes first.
+        self.durations = Histogram()
 
     def __len__(self) -> int:
         return sum(map(len, self._spreads.values()))
@@ -104,6 +108,10 @@ class FanOut:
         """Write a tick to the viewers that are due: now, or when the current ones are done."""
         if self._waiting and sum(map(len, self._waiting)) * TICKS_PER_SECOND >= self.frames_per_second(self._auto_rate):
             self.counts.conflated += 1
+        now = self._now()
+        if self._is_scheduled:
+            self.durations.record(now - self._sent_at)
+        self._sent_at = now
         self._newest, self._newest_frame = tick, None
         due = chain.from_iterable(spread.due(tick.at) for spread in self._spreads.values())
         self._waiting = sorted(due, key=attrgetter("since"))
@@ -132,6 +140,8 @@ class FanOut:
         self.counts.writing_s += self._cpu() - cpu
         if self._current or self._waiting:
             self._schedule()
+        elif self._started_at >= self._sent_at:
+            self.durations.record(self._now() - self._sent_at)
 
     def _begin_next(self) -> bool:
         """Begin with the cohorts that have waited longest. Return whether there are any."""

@@ -93,6 +93,11 @@ class RateControl:
         """Return the load if viewers with `rate=auto` receive so many frames per second."""
         return self.load.predict(len(self._fan_out), self._fan_out.frames_per_second(auto_rate))
 
+    @property
+    def saturation(self) -> float:
+        """The predicted load at the lowest rate, as a share of the one from which on the worker is full."""
+        return self._lowest_load() / FULL_FROM
+
     async def run(self) -> None:
         """Decide every `INTERVAL_S` seconds, until cancelled."""
         while True:
@@ -125,11 +130,13 @@ class RateControl:
             self._room_since = now
 
     def _judge_load(self) -> None:
-        load = self.predict(self._rates[-1])
-        if all(request.rate != AUTO for request in self._fan_out.viewers()):
-            load /= OVERBOOKING
+        load = self._lowest_load()
         self._is_busy = load >= (BUSY_UNTIL if self._is_busy else BUSY_FROM)
         self.is_full = load >= (FULL_UNTIL if self.is_full else FULL_FROM)
+
+    def _lowest_load(self) -> float:
+        load = self.predict(self._rates[-1])
+        return load if any(request.rate == AUTO for request in self._fan_out.viewers()) else load / OVERBOOKING
 
     def _lower(self, index: int, now: float) -> None:
         """Change to the highest lower rate that fits, or to the lowest. A rise that did not last doubles the dwell."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from clock.broadcast.arrivals import Arrivals
 from clock.broadcast.fan_out import FanOut
 from clock.broadcast.tick_filter import TickFilter
 from clock.contract import GROUP, MAX_AT_MS, VERSION, BrokenContract, IncompatibleVersion, Tick
@@ -61,25 +62,30 @@ class Instant(NamedTuple):
 class Relay:
     """Receives the ticks of the group and passes them to the fan-out.
 
-    Its tasks run under `supervisor`. The task "relay" is vital: without it the worker is useless. `now` is a monotonic
-    clock in seconds.
+    It subscribes to `layer`, and compares clocks with the Redis of `reference`: the one that the ticker publishes to,
+    while `layer` may be that of a replica. Its tasks run under `supervisor`. The task "relay" is vital: without it the
+    worker is useless. `now` is a monotonic clock in seconds.
     """
 
     def __init__(
         self,
         layer: Callable[[], Any],
         *,
+        reference: Callable[[], Any] | None = None,
         now: Callable[[], float] = time.monotonic,
         silence_timeout_s: float = SILENCE_TIMEOUT_S,
         supervisor: Supervisor | None = None,
     ) -> None:
         self._layer = layer
+        self._reference = reference or layer
         self._now = now
         self._silence_timeout_s = silence_timeout_s
         self.supervisor = supervisor or Supervisor(now=now)
         self.fan_out = FanOut()
         self.tick_filter = TickFilter(now)
+        self.arrivals = Arrivals(self._compare)
         self.invalid = 0  # messages to the group that were not valid ticks
+        self.subscriptions = 0  # attempts to subscribe
         self._redis_clock: RedisClock | None = None
         self.state = ""  # one of `STATES` once the relay has started
         self._log = StateLog(logger, now)
@@ -94,9 +100,12 @@ class Relay:
         age_ms = (now - self.tick_filter.accepted_at) * 1_000
         at = min(tick.at + age_ms, MAX_AT_MS)
         ticker = Comparison(tick.server, tick.ahead, tick.margin) if tick.server else None
-        worker = self._redis_clock.read() if self._redis_clock else None
-        bound_ms = error_bound(at, now_ms=now * 1_000, age_ms=age_ms, worker=worker, ticker=ticker)
+        bound_ms = error_bound(at, now_ms=now * 1_000, age_ms=age_ms, worker=self._compare(), ticker=ticker)
         return Instant(at, age_ms, bound_ms, tick.synchronised)
+
+    def _compare(self) -> Comparison | None:
+        """Return the comparison of this worker's clock with that of Redis, or None if it is unknown."""
+        return self._redis_clock.read() if self._redis_clock else None
 
     @property
     def is_running(self) -> bool:
@@ -122,9 +131,9 @@ class Relay:
 
     async def _compare_clocks(self) -> None:
         """Compare clocks forever. Only our own layer can connect to the Redis that carries the group."""
-        layer = self._layer()
-        if isinstance(layer, TickLayer):
-            self._redis_clock = RedisClock(lambda: layer.connect(GROUP), lambda: self._now() * 1_000)
+        reference = self._reference()
+        if isinstance(reference, TickLayer):
+            self._redis_clock = RedisClock(lambda: reference.connect(GROUP), lambda: self._now() * 1_000)
             await self._redis_clock.run()
 
     async def _run(self) -> None:
@@ -134,6 +143,7 @@ class Relay:
         self._enter(WAITING, logging.INFO, "waiting for the first tick")
         while True:
             last, started_at = self.tick_filter.last, self._now()
+            self.subscriptions += 1
             try:
                 await self._receive(layer)
             except SilenceError:
@@ -185,6 +195,7 @@ class Relay:
                     logger.debug("dropped a message: %s", error)
             else:
                 if self.tick_filter.accept(tick):
+                    self.arrivals.record(tick, self.tick_filter.accepted_at)
                     self.fan_out.counts.conflated += newest is not None
                     newest = tick
         if newest is not None:

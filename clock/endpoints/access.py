@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from clock.asgi import Headers
+from clock.broadcast.admission import HOST, ORIGIN
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -43,8 +44,8 @@ def allowed_host(headers: Headers) -> tuple[str, str] | None:
     return None
 
 
-def is_handshake_allowed(headers: Headers) -> bool:
-    """Return whether a WebSocket handshake with these headers is accepted.
+def handshake_refusal(headers: Headers) -> str | None:
+    """Return the reason to refuse a WebSocket handshake with these headers, or None to accept it.
 
     The Host must be in `DJANGO_ALLOWED_HOSTS`. The Origin must have the same host and port, or be in
     `CLOCK_ALLOWED_ORIGINS`. It may be missing only if `CLOCK_ALLOW_MISSING_ORIGIN` is set. The reason is in RFC 6455,
@@ -52,11 +53,14 @@ def is_handshake_allowed(headers: Headers) -> bool:
     clock through its visitor's network.
     """
     host, origins = allowed_host(headers), header_values(headers, b"origin")
-    if host is None or len(origins) > 1:
-        return False
+    if host is None:
+        return HOST
     if not origins:
-        return bool(settings.CLOCK_ALLOW_MISSING_ORIGIN)
-    return origins[0] in settings.CLOCK_ALLOWED_ORIGINS or _is_same_origin(origins[0], *host)
+        return None if settings.CLOCK_ALLOW_MISSING_ORIGIN else ORIGIN
+    if len(origins) > 1:
+        return ORIGIN
+    is_allowed = origins[0] in settings.CLOCK_ALLOWED_ORIGINS or _is_same_origin(origins[0], *host)
+    return None if is_allowed else ORIGIN
 
 
 def header_values(headers: Headers, name: bytes) -> list[str]:

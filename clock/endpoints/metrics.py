@@ -1,6 +1,6 @@
 """The metrics of a worker in Prometheus' text format (tournament/server/metrics_port.py serves them).
 
-All values are read when Prometheus scrapes them. Nothing is counted per frame, and per tick only what costs nothing.
+All values are read when Prometheus scrapes them. Nothing is counted per frame, and per tick it takes less than 1 µs.
 """
 
 import platform
@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from clock import __version__
 from clock.asgi import COUNTED_CODES, ServerStatus
+from clock.broadcast.admission import REFUSALS, Admission
 from clock.broadcast.fan_out import FanOut
 from clock.broadcast.rate_control import RateControl
 from clock.broadcast.relay import STATES, Relay
@@ -57,6 +58,7 @@ class Metrics(Collector):
         yield from _of_relay(self._relay)
         yield from _of_fan_out(self._relay.fan_out)
         yield from _of_rate_control(current_worker.rate_control, self._relay.fan_out)
+        yield from _of_admission(current_worker.admission, current_worker.refused)
         yield from _of_server(self._status)
 
 
@@ -71,6 +73,10 @@ def _of_relay(relay: Relay) -> Iterator[Metric]:
     for reason, count in (tick_filter.dropped | {INVALID: relay.invalid}).items():
         dropped.add_metric([reason], count)
     yield dropped
+    text = "From when a tick was due to when this worker handled it, by the ticker's clock."
+    yield relay.arrivals.lateness.metric("clock_tick_lateness_seconds", text)
+    text = "Subscriptions to the ticks, and attempts at one."
+    yield CounterMetricFamily("clock_subscriptions", text, value=relay.subscriptions)
     last, instant = tick_filter.last, relay.instant()
     if last is not None and instant is not None:
         yield GaugeMetricFamily("clock_last_tick_age_seconds", "Age of the last tick.", value=instant.age / 1000)
@@ -93,6 +99,8 @@ def _of_fan_out(fan_out: FanOut) -> Iterator[Metric]:
     yield CounterMetricFamily("clock_rounds", "Ticks written to the viewers.", value=counts.rounds)
     text = "Ticks that arrived while a whole tick, or more, still had to be written."
     yield CounterMetricFamily("clock_rounds_conflated", text, value=counts.conflated)
+    text = "From a tick's arrival to its last frame, or to the next tick if that comes first."
+    yield fan_out.durations.metric("clock_fan_out_duration_seconds", text)
     yield CounterMetricFamily("clock_frames_due", "Frames due to viewers.", value=counts.due)
     yield CounterMetricFamily("clock_frames_refused", "Due frames dropped: full socket.", value=counts.refused)
     yield CounterMetricFamily("clock_frames_cut", "Due frames written in two parts.", value=counts.partial)
@@ -104,6 +112,18 @@ def _of_rate_control(rate_control: RateControl, fan_out: FanOut) -> Iterator[Met
     yield GaugeMetricFamily("clock_auto_rate", text, value=fan_out.auto_rate)
     text = "Predicted load at the present rates, as a share of a core."
     yield GaugeMetricFamily("clock_load", text, value=rate_control.predict(fan_out.auto_rate))
+
+
+def _of_admission(admission: Admission, refused: Counter[str]) -> Iterator[Metric]:
+    text = "How full the worker is, by load or by viewers; from 1 on it accepts no newcomer."
+    yield GaugeMetricFamily("clock_saturation", text, value=admission.saturation)
+    yield GaugeMetricFamily("clock_full", "Whether the worker accepts no newcomer.", value=admission.is_full)
+    handshakes = CounterMetricFamily(
+        "clock_handshakes_refused", "WebSocket handshakes refused, by reason.", labels=["reason"]
+    )
+    for reason in REFUSALS:
+        handshakes.add_metric([reason], refused[reason])
+    yield handshakes
 
 
 def _of_server(status: ServerStatus) -> Iterator[Metric]:

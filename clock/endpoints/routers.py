@@ -6,8 +6,9 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from clock.asgi import Application
+from clock.broadcast.admission import PATH
 from clock.broadcast.worker import current_worker
-from clock.endpoints.access import has_valid_host_count, is_handshake_allowed
+from clock.endpoints.access import handshake_refusal, has_valid_host_count
 
 # The characters of a path that need no percent-encoding, besides letters and digits: RFC 3986, section 3.3.
 _UNENCODED: Final = "/-._~!$&'()*+,;=:@"
@@ -74,7 +75,9 @@ class WebSocketRouter:
         """Serve one connection, or refuse it."""
         current_worker.start()
         application = self._applications.get(_path(scope) or "")
-        if application is None or not is_handshake_allowed(scope["headers"]):
+        refusal = PATH if application is None else handshake_refusal(scope["headers"])
+        if application is None or refusal is not None:
+            current_worker.refused[refusal or PATH] += 1
             await receive()
             await send({"type": "websocket.close"})
         else:

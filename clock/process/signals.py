@@ -6,8 +6,10 @@ the start of the loop. So this handler is installed before anything slow is impo
 its own handlers are installed.
 """
 
+import contextlib
 import os
 import signal
+from collections.abc import Callable
 from typing import Any, Final
 
 # What shuts a process down gracefully. SIGHUP is what a terminal sends when it closes.
@@ -18,6 +20,10 @@ HURRY_SIGNALS: Final = (signal.SIGINT, signal.SIGQUIT)
 
 # What a process ignores: logs are not files that could be reopened, and settings are not read again.
 IGNORED_SIGNALS: Final = (signal.SIGUSR1, signal.SIGUSR2)
+
+
+# What is called with the reason before a process exits on a signal during its start.
+before_exit: Final[list[Callable[[str], None]]] = []
 
 
 def exit_on_signals() -> None:
@@ -36,6 +42,9 @@ def stop_signals() -> list[signal.Signals]:
     return [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
 
 
-def _exit(_number: int, _frame: Any) -> None:
+def _exit(number: int, _frame: Any) -> None:
+    with contextlib.suppress(Exception):  # whatever the signal has interrupted, the process exits
+        for call in before_exit:
+            call(f"stopped by {signal.Signals(number).name} during its start")
     # Not SystemExit, which Twisted would catch and log: nothing has been started that would have to be stopped.
     os._exit(0)

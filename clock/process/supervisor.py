@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from clock.process.lifetime import this_process
 from clock.process.restart_policy import RestartPolicy
 
 logger = logging.getLogger(__name__)
@@ -29,11 +30,13 @@ LONGEST_PAUSE_S: Final = 5.0
 def end_process(reason: str) -> None:
     """Shut this process down gracefully, with exit code 1, under any server: each of them stops on SIGTERM."""
     logger.critical("%s: ending this process", reason)
+    this_process.because(reason, is_failure=True)
     atexit.register(_exit_with_failure)  # a server that stops on SIGTERM exits with 0
     signal.raise_signal(signal.SIGTERM)
 
 
 def _exit_with_failure() -> None:
+    this_process.end()
     logging.shutdown()
     os._exit(1)
 

@@ -58,15 +58,30 @@ class OffsetInterval:
     def __init__(self) -> None:
         self._low, self._high, self._updated_at = float("-inf"), float("inf"), 0.0
 
-    def add_round_trip(self, sent: float, received: float, server_time: float) -> None:
-        """Narrow the interval. If the round trip contradicts it, a clock was set, and the interval starts anew."""
+    def add_round_trip(self, sent: float, received: float, server_time: float, *, error: float = 0.0) -> bool:
+        """Narrow the interval by an answer that is off by at most `error`.
+
+        Return whether it agrees with the interval. If it does not, a clock was set, and the interval starts anew.
+        """
         if received < sent:  # the local clock was set back meanwhile, so this round trip proves nothing
-            return
+            return True
+        low, high = server_time - error - received, server_time + error - sent + MAX_DRIFT * (received - sent)
+        return self._narrow(received, low, high)
+
+    def add_arrival(self, received: float, server_time: float) -> bool:
+        """Narrow the interval by a message without a request: when it arrived, the other clock showed at least this.
+
+        Return whether it agrees with the interval, as `add_round_trip` does.
+        """
+        return self._narrow(received, server_time - received, float("inf"))
+
+    def _narrow(self, received: float, new_low: float, new_high: float) -> bool:
         low, high = self._at(received)
-        new_low, new_high = server_time - received, server_time - sent + MAX_DRIFT * (received - sent)
-        if new_low > high or new_high < low:
+        agrees = new_low <= high and new_high >= low
+        if not agrees:
             low, high = new_low, new_high
         self._low, self._high, self._updated_at = max(low, new_low), min(high, new_high), received
+        return agrees
 
     def read(self, now: float) -> tuple[float, float]:
         """Return the offset and its margin. The margin is infinite before the first round trip."""

@@ -29,11 +29,13 @@ def describe(error: Exception) -> str:
 class Outage:
     """Records whether Redis is available. It logs one line when an outage begins and one when it ends.
 
-    `since` is when the outage began, by `now` (monotonic, in seconds), or None while Redis is available.
+    `since` is when the outage began, by `now` (monotonic, in seconds), or None while Redis is available. `count` is the
+    number of outages so far.
     """
 
     def __init__(self, backoff: Backoff, now: Callable[[], float] = time.monotonic) -> None:
         self.since: float | None = None
+        self.count = 0
         self.now = now
         self._backoff = backoff
         self._retry_at = 0.0
@@ -47,6 +49,7 @@ class Outage:
         if self.since is None:
             logger.warning("Redis is unavailable, retrying: %s", describe(error))
             self.since = self.now()
+            self.count += 1
             self._backoff.reset()
         self._retry_at = self.now() + self._backoff.pause()
 

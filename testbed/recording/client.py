@@ -13,6 +13,8 @@ from testbed.viewers import PING, PONG, TEXT, upgrade_request
 
 CLOSE = 0x88  # the first byte of a close frame (RFC 6455, section 5.2)
 
+LOCALHOST: Sequence[str] = ("127.0.0.1",)
+
 # The delay before a client reconnects doubles from the first to the last, with jitter, as in the page
 # (clock/static/clock/time/stream.js).
 FIRST_DELAY_S, LAST_DELAY_S = 0.25, 15.0
@@ -38,6 +40,7 @@ class Client:
     ) -> None:
         self.visits: list[Visit] = []
         self.ports = ports
+        self.addresses = LOCALHOST
         self._selector = selector
         self._path = f"/ws/clock/?rate={rate}"
         self._reconnects = reconnects
@@ -56,13 +59,13 @@ class Client:
         return self._socket is not None and bool(self.visits) and self.visits[-1].closed_ns is None
 
     def connect(self) -> None:
-        """Begin to connect to one of the ports, at random."""
+        """Begin to connect to one of the ports at one of the addresses, at random."""
         self._connect_at, self._last_data = None, time.monotonic()
         self._port = random.choice(self.ports)
         self._buffer, self._next = b"", self._send_handshake
         self._socket = socket.socket()
         self._socket.setblocking(False)
-        self._socket.connect_ex(("127.0.0.1", self._port))
+        self._socket.connect_ex((random.choice(self.addresses), self._port))
         self._selector.register(self._socket, selectors.EVENT_WRITE, self.on_ready)
 
     def disconnect(self) -> None:

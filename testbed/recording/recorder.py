@@ -12,7 +12,7 @@ from channels.layers import get_channel_layer
 
 from clock.contract import Tick
 from testbed.processes import TooSlow
-from testbed.recording.client import Client
+from testbed.recording.client import LOCALHOST, Client
 from testbed.recording.record import NS_PER_S, Published, Record, Span
 from testbed.subscriber import CHANNEL
 
@@ -26,14 +26,17 @@ BATCH = 20
 class Recorder:
     """Records a run while one of its `run` methods is active. Between two calls nothing is read, and data waits.
 
+    Clients connect to one of the addresses, as they are at that time.
+
     It subscribes to the ticks on a connection of its own, straight to Redis, and renews it while Redis is unavailable.
     """
 
-    def __init__(self, redis_port: int | None = None) -> None:
+    def __init__(self, redis_port: int | None = None, addresses: Sequence[str] = LOCALHOST) -> None:
         self.record = Record()
         self.clients: list[Client] = []
         self._selector = selectors.DefaultSelector()
         self._redis_port = redis_port
+        self._addresses = addresses
         self._redis: socket.socket | None = None
         self._parser = hiredis.Reader()
         self._layer: Any = get_channel_layer()
@@ -77,6 +80,7 @@ class Recorder:
         for start in range(0, count, BATCH):
             batch = added[start : start + BATCH]
             for client in batch:
+                client.addresses = self._addresses
                 self.clients.append(client)
                 self.record.clients.append(client.visits)
                 client.connect()

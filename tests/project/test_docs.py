@@ -9,6 +9,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+from unittest import mock
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,7 +21,9 @@ from clock.asgi import ServerStatus
 from clock.broadcast.relay import Relay
 from clock.contract import Tick
 from clock.endpoints.metrics import metrics
+from clock.redis.comparison import Comparison
 from tests.project.documents import DOCUMENTS, ROOT, anchors, blocks, commands, links, spans, text_of
+from tests.ticker.test_metrics import Watched
 from tournament.configuration.table import SETTINGS
 
 README: Final = ROOT / "README.md"
@@ -36,12 +39,13 @@ FOLDERS: Final = ("clock", "ticker", "tournament", "tests", "testbed", "bench", 
 COMPOSE_VARIABLES: Final = {"CLOCK_BIND", "CLOCK_PORT"}
 
 # Options of other programs than ours.
-FOREIGN_OPTIONS: Final = {"--scale", "--client-output-buffer-limit"}
+FOREIGN_OPTIONS: Final = {"--scale", "--client-output-buffer-limit", "--from-literal"}
 
 # Commands that a test or CI runs, and the file and the text (a template for the match) that show it.
 TESTED: Final = {
     r"make up( \w+=\S+)*": ("tests/tournament/test_up.py", '"make", "--no-print-directory", "up"'),
     r"python manage\.py ticker": ("testbed/processes.py", '"manage.py", "ticker"'),
+    r"python manage\.py watch.*": ("tests/clock/watch/test_command.py", '"manage.py", "watch"'),
     r"python -m tournament\.server -p 8001 tournament\.asgi:application": (
         "testbed/processes.py",
         '"tournament.server"',
@@ -58,13 +62,20 @@ TESTED: Final = {
     r"(python )?manage\.py check --deploy": ("tests/tournament/test_settings.py", "--deploy"),
     r"python client\.py 127\.0\.0\.1:8001 10": ("tests/system/test_clients.py", "client.py"),
     r"docker compose up --scale web=\d+": ("tests/compose/test_compose.py", "--scale"),
+    r"kubectl apply -k deploy/kubernetes/overlays/trial": ("tests/kubernetes/cluster.py", '"apply", "-k"'),
     r"make (check|audit|test|soak|faults|compose-test)( TESTS=\S+| INSTALL=no)?": (".ci/run", r" \1\n"),
+    r"make scaling( SCALING=--docs)?|python -m bench\.scaling( --docs)?": (
+        "tests/bench/scaling/test_documents.py",
+        "command.main([])",
+    ),
+    r"python -m bench\.scaling\.redis_measurement": ("tests/bench/scaling/test_redis.py", "measure("),
     r"make docs": ("tests/tournament/test_configuration_document.py", "make docs"),
 }
 
 # Commands that no test runs, and a pattern of what the document must say that they need.
 UNTESTED: Final = {
     r"make faults FAULTS=.+": "",  # as `make faults`
+    r"docker compose exec web python manage\.py watch": "Docker",
     r"make \.venv": "",  # every target runs it
     r"make help": "",
     r"make clean": "",
@@ -73,11 +84,14 @@ UNTESTED: Final = {
     r"make test PYTHON=python3\.13": r"3\.13",
     r"make (bench|bench-full|punctuality).*": "idle cores|C compiler",
     r"make endurance.*": "20 minutes",
+    r"make kubernetes-test.*": "cluster",
     r"make pictures": "",
     r"make translations": "gettext",
     r"make requirements": "uv",
     r"pre-commit install": r"pre-commit\.com",
     r"pip install websockets": "",
+    r"kubectl rollout restart": "",
+    r"kubectl --namespace clock create secret .*": "You create the Secret",
     r"python -m (bench|tests)\b.*": "",
 }
 
@@ -204,6 +218,25 @@ def test_the_fields_of_a_tick_are_the_contracts() -> None:
     assert documented == Tick(0, "").message().keys() - {"type"}
 
 
+# The metrics whose values of labels are documented, too.
+ENUMERATED: Final = {
+    "clock_relay_state",
+    "clock_ticks_dropped_total",
+    "clock_handshakes_refused_total",
+    "clock_ticker_state",
+    "clock_ticker_ticks_unpublished_total",
+}
+
+
+async def told_by_a_ticker() -> str:
+    """Return the metrics of a ticker that knows everything."""
+    watched = Watched()
+    watched.synchronised = True
+    await watched.tick(1)
+    with mock.patch.object(watched.redis_clock, "read", return_value=Comparison("one", 0.0, 0.0)):
+        return watched.metrics.render().decode()
+
+
 async def test_the_metrics_are_documented(relay: Relay, layer: InMemoryChannelLayer) -> None:
     """All metrics of the clock, with their types and labels, and no others."""
     relay.start()
@@ -211,7 +244,7 @@ async def test_the_metrics_are_documented(relay: Relay, layer: InMemoryChannelLa
         while relay.instant() is None:
             await layer.group_send(contract.GROUP, Tick(1000, "x", synchronised=True).message())
             await asyncio.sleep(0.01)
-    told = metrics(ServerStatus()).decode()
+    told = metrics(ServerStatus()).decode() + await told_by_a_ticker()
     types = dict(re.findall(r"^# TYPE (clock_\w+) (\w+)$", told, re.MULTILINE))
     rows = re.findall(r"^\| `(clock_\w+)` \| (\w+) \| (.*) \|$", text_of(DOCS / "operations.md"), re.MULTILINE)
     assert {name: kind for name, kind, _ in rows} == types
@@ -219,7 +252,7 @@ async def test_the_metrics_are_documented(relay: Relay, layer: InMemoryChannelLa
         labels = set(re.findall(rf"^{name}\{{(.*)\}}", told, re.MULTILINE))
         keys = {key for label in labels for key in re.findall(r'(\w+)="', label)}
         assert all(f"`{key}`" in meaning for key in keys), name
-        if name in {"clock_relay_state", "clock_ticks_dropped_total"}:
+        if name in ENUMERATED:
             values = {value for label in labels for value in re.findall(r'="(\w+)"', label)}
             assert all(f"`{value}`" in meaning for value in values), name
 
@@ -227,7 +260,7 @@ async def test_the_metrics_are_documented(relay: Relay, layer: InMemoryChannelLa
 def test_the_log_lines_that_are_mentioned_exist() -> None:
     """Each part between two ellipses is in the code."""
     code = "".join(path.read_text() for top in ("clock", "ticker", "tournament") for path in (ROOT / top).rglob("*.py"))
-    lines = re.findall(r"^\| `(.+)` \| (?:ticker|worker|both) \|", text_of(DOCS / "operations.md"), re.MULTILINE)
+    lines = re.findall(r"^\| `(.+)` \| (?:ticker|worker|both|all) \|", text_of(DOCS / "operations.md"), re.MULTILINE)
     assert lines
     for line in lines:
         assert all(part in code for part in line.split("…")), line

@@ -20,7 +20,7 @@ LAYERS = (
     ("clock.broadcast",),
     ("clock.page_version", "clock.texts"),
     ("clock.endpoints",),
-    ("clock.apps", "clock.views"),
+    ("clock.apps", "clock.management", "clock.views", "clock.watch"),
     ("ticker",),
     ("tournament.configuration",),
     ("tournament.processes", "tournament.settings", "tournament.static_files", "tournament.urls", "tournament.up"),
@@ -42,7 +42,7 @@ TIME = SCRIPTS / "time"
 MAX_MODULES = 13
 
 # Folders of tests without a counterpart of the same name: what they test is the project as a whole.
-WHOLE_SYSTEM = {"compose", "endurance", "faults", "page", "project", "system"}
+WHOLE_SYSTEM = {"compose", "endurance", "faults", "kubernetes", "page", "project", "system"}
 
 
 @cache
@@ -150,7 +150,7 @@ def test_every_folder_of_tests_is_run() -> None:
     """`make test` runs all folders, except those that have a target of their own."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
     folders = {f"tests/{path.relative_to(ROOT / 'tests').parts[0]}" for path in (ROOT / "tests").rglob("test_*.py")}
-    assert {*settings["testpaths"]} == folders - {"tests/compose", "tests/faults"}
+    assert {*settings["testpaths"]} == folders - {"tests/compose", "tests/faults", "tests/kubernetes"}
 
 
 def test_the_tests_mirror_the_code() -> None:

@@ -1,6 +1,7 @@
 """The background tasks of a worker, killed one after the other in a real process."""
 
 import json
+import re
 import signal
 import urllib.parse
 from collections.abc import Iterator
@@ -103,6 +104,8 @@ def test_a_worker_that_gives_up_drains_and_fails(workers: Workers) -> None:
     expect_going_away(worker, "/give-up")
     assert worker.wait() == 1
     assert "a test says so: ending this worker" in worker.output()
+    last = worker.output().splitlines()[-1]
+    assert re.search(r'level=CRITICAL .* message="\S+ \S+ worker ended: a test says so"', last)
 
 
 def test_a_cancelled_drain_completes(workers: Workers) -> None:

@@ -50,10 +50,12 @@ def test_metric() -> None:
 def test_first_log_line_of_the_ticker(ticker: Ticker) -> None:
     """It names the version."""
     ticker.wait_for_output("ticker starting")
-    assert ticker.output().splitlines()[0].endswith(f" INFO ticker: clock {__version__}: ticker starting")
+    first = ticker.output().splitlines()[0]
+    assert f' level=INFO logger=ticker message="clock {__version__}: ticker starting" version={__version__} ' in first
+    assert " CLOCK_TIME_ZONE=Asia/Kathmandu " in first
 
 
 def test_first_log_line_of_the_worker(worker: Worker) -> None:
     """It names the version."""
     first = worker.output().splitlines()[0]
-    assert first.endswith(f" INFO tournament.server.command_line: clock {__version__}: worker starting")
+    assert f' message="clock {__version__}: worker starting" version={__version__} REDIS_URL=redis://127.' in first

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from clock.process.signals import IGNORED_SIGNALS, STOP_SIGNALS
-from testbed.processes import Broker, Program, Ticker, wait_until
+from testbed.processes import Broker, Program, Ticker, free_port, wait_until
 from testbed.subscriber import CHANNEL, Subscriber
 from tests.conftest import lines_of, settle
 from ticker.management.commands import ticker as module
@@ -41,7 +41,7 @@ def test_ticks_are_on_the_boundaries_and_rise(broker: Broker, ticker: Ticker) ->
 def test_signals_of_a_process(broker: Broker, directory: Path) -> None:
     """SIGTERM stops it gracefully. SIGUSR1 and SIGUSR2 do nothing, nor does SIGHUP if it was ignored, as by nohup.
 
-    The exit code is 0, the last line has the totals, and there is no traceback.
+    The exit code is 0, the last lines have the totals and the reason, and there is no traceback.
     """
     ticker = Ticker(broker.url, directory, CLOCK_NAMESPACE="signals")
     ticker.command = ["/bin/sh", "-c", 'trap "" HUP; exec "$0" "$@"', *ticker.command]
@@ -52,9 +52,10 @@ def test_signals_of_a_process(broker: Broker, directory: Path) -> None:
         time.sleep(0.1)
         assert ticker.running
         assert ticker.stop() == 0
-        last = ticker.output().splitlines()[-1]
-    assert "stopped after" in last
-    assert "published" in last
+        *_, totals, last = ticker.output().splitlines()
+    assert "stopped after" in totals
+    assert "published" in totals
+    assert "ticker ended: stopped by SIGTERM" in last
     assert "Traceback" not in ticker.output()
 
 
@@ -67,7 +68,7 @@ def test_signals_of_a_terminal(broker: Broker, directory: Path) -> None:
             for ticker, number in ((standby, signal.SIGQUIT), (leader, signal.SIGHUP)):
                 ticker.signal(number)
                 assert ticker.wait() == 0
-                assert "stopped after" in ticker.output().splitlines()[-1]
+                assert f"ticker ended: stopped by {number.name}" in ticker.output().splitlines()[-1]
                 assert "Traceback" not in ticker.output()
 
 
@@ -149,7 +150,7 @@ def test_an_invalid_setting(broker: Broker, directory: Path) -> None:
 
 
 def test_a_clock_out_of_range_at_the_start(broker: Broker, directory: Path) -> None:
-    """The process logs one line and exits with 1, without a traceback."""
+    """The process says so in its last line and exits with 1, without a traceback."""
     with altered("time.time_ns = lambda: 2**63 - 1", broker.url, directory) as ticker:
         assert ticker.wait() == 1
         (line,) = (line for line in lines_of(ticker) if "stopped after" not in line)
@@ -177,9 +178,24 @@ ticker.Ticker.tick_once = tick_once
 
 
 def test_a_clock_that_does_not_advance_does_not_prevent_a_stop(broker: Broker, directory: Path) -> None:
-    """It waits for a tick that never comes, and stops on the signal."""
-    with altered("now = time.time_ns()\ntime.time_ns = lambda: now", broker.url, directory) as ticker:
+    """It waits for a tick that never comes, is not alive by its own account, and stops on the signal."""
+    port = free_port()
+    changes = f"""
+now = time.time_ns()
+time.time_ns = lambda: now
+os.environ["CLOCK_TICKER_METRICS_PORT"] = "{port}"
+import ticker.metrics
+ticker.metrics.MAX_STALL_S = 0.5
+"""
+
+    def health() -> bytes:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            return client.recv(4_096) + client.recv(4_096)
+
+    with altered(changes, broker.url, directory) as ticker:
         ticker.wait_for_output(PUBLISHING)
+        wait_until(lambda: b"no tick published for " in health(), "it says that it does not publish", 5)
         ticker.signal(signal.SIGTERM)
         assert ticker.wait(5) == 0
 

@@ -15,10 +15,10 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 
 from tournament.configuration import table
-from tournament.configuration.network_parsers import Addresses, Hosts, Networks, Origins, RedisUrl
+from tournament.configuration.network_parsers import Addresses, Hosts, IpAddress, Networks, Origins, RedisUrl
 from tournament.configuration.origins import InvalidOrigin, normalise
 from tournament.configuration.parsers import Choice, NumberOrAuto, ReadableFile, Switch, Text, TimeZone, WholeNumber
-from tournament.configuration.setting import InvalidSetting, InvalidValue, Parser, Setting, read
+from tournament.configuration.setting import InvalidSetting, InvalidValue, Parser, Setting, changes, read
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,6 +74,7 @@ PARSERS: Final[dict[str, tuple[Parser[Any], list[str], str]]] = {
         ["a", "a:", ":1", "a:0", "a:65536", "::1:26379", "[a]:1", "redis://a:1", "a:1 b:2"],
         "a.b:26379, 192.0.2.7:1,[2001:db8::7]:65535",
     ),
+    "address": (IpAddress(), ["", "localhost", "1.2.3", "::g", "127.0.0.1:1", "[::1]"], "::1"),
     "file": (ReadableFile(), ["/nowhere", "/", "\0"], __file__),
     "text": (Text("[a-z]{1,3}", "1 to 3 letters"), ["", "abcd", "a\n", "A"], "abc"),
 }
@@ -139,10 +140,39 @@ def test_an_error_never_repeats_a_secret(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "sesame" not in str(caught.value)
 
 
+def test_the_log_shows_what_differs_from_the_defaults_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another way to write a default is no difference. Of the URL of a Redis only the place is shown."""
+    for name in os.environ:
+        if name.startswith(("CLOCK_", "DJANGO_", "REDIS_")):
+            monkeypatch.delenv(name)
+    assert changes(table.SETTINGS) == {}
+    monkeypatch.setenv("CLOCK_HTTPS", "No")
+    monkeypatch.setenv("DJANGO_ALLOWED_HOSTS", "localhost, 127.0.0.1,[::1],")
+    assert changes(table.SETTINGS) == {}
+    monkeypatch.setenv("NUMBER", "7")
+    monkeypatch.setenv("CLOCK_DRAIN_NOTICE", "$NUMBER")
+    for secret in ("DJANGO_SECRET_KEY", "REDIS_SENTINEL_PASSWORD"):
+        monkeypatch.setenv(secret, "sesame")
+    for url, shown in {
+        "rediss://user:sesame@redis.example:6380/2": "rediss://…@redis.example:6380/2",
+        "redis://sesame@[::1]": "redis://…@[::1]",
+        "redis://redis?password=sesame": "redis://redis?…",
+        "unix://user:sesame@/run/redis.sock?db=1": "unix://…@/run/redis.sock?…",
+        "redis://redis:1": "redis://redis:1",
+    }.items():
+        monkeypatch.setenv("REDIS_URL", url)
+        assert changes(table.SETTINGS) == {
+            "REDIS_URL": shown,
+            "REDIS_SENTINEL_PASSWORD": "…",
+            "CLOCK_DRAIN_NOTICE": "7",
+            "DJANGO_SECRET_KEY": "…",
+        }
+
+
 def test_every_setting_that_holds_a_password_or_key_is_secret() -> None:
     """All others may appear in an error."""
     secret = {setting.name for setting in table.SETTINGS if setting.secret}
-    assert secret == {"REDIS_URL", "REDIS_SENTINEL_PASSWORD", "DJANGO_SECRET_KEY"}
+    assert secret == {"REDIS_URL", "REDIS_SENTINEL_PASSWORD", "CLOCK_REDIS_REPLICA_URL", "DJANGO_SECRET_KEY"}
 
 
 def test_a_value_may_name_another_variable(monkeypatch: pytest.MonkeyPatch) -> None:

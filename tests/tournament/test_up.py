@@ -83,8 +83,8 @@ def test_make_up_runs_the_clock_and_restarts_its_parts(directory: Path) -> None:
         assert time.monotonic() - start < 4
         output = program.output()
     assert not alive(started)
-    assert "ticker | " in output
-    assert "worker | " in output
+    assert "ticker | time=" in output, "for people, although the parts write to a pipe"
+    assert "worker | time=" in output
     assert "killing" not in output
     assert "Traceback" not in output
 
@@ -96,7 +96,7 @@ def test_two_workers(directory: Path, broker: Broker) -> None:
     settings = {"REDIS_URL": broker.url, "CLOCK_NAMESPACE": "up-two"}
     with Program("up", command, directory, {**PATH, **settings}) as program:
         program.wait_for_output(f"the clock is at http://127.0.0.1:{port}/clock/")
-        program.wait_for_output("is ready\n", times=2)
+        program.wait_for_output('is ready"\n', times=2)
         started = family(program.pid)
         assert len(started) == 5, "itself, the ticker, the supervisor and two workers"
         program.signal(signal.SIGINT)

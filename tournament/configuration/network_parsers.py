@@ -3,15 +3,15 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from redis.connection import parse_url
 
 from tournament.configuration.origins import InvalidOrigin, normalise
 from tournament.configuration.parsers import split_list
-from tournament.configuration.setting import InvalidValue
+from tournament.configuration.setting import HIDDEN, InvalidValue
 
 _HOST: Final = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\]")
 _ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\]|([A-Za-z0-9_.-]+)):([0-9]{1,5})")
@@ -100,6 +100,19 @@ class Addresses:
         return addresses
 
 
+class IpAddress:
+    """The address of a network interface."""
+
+    required = "an IP address of this host, such as 127.0.0.1; 0.0.0.0 means all IPv4 addresses"
+
+    def parse(self, text: str) -> str:
+        """Return the address."""
+        try:
+            return str(ip_address(text))
+        except ValueError:
+            raise InvalidValue(text) from None
+
+
 class RedisUrl:
     """The URL of a Redis or Valkey server, as redis-py reads it.
 
@@ -125,3 +138,18 @@ class RedisUrl:
         if not is_whole or not options.keys() <= _REDIS_OPTIONS:
             raise InvalidValue(text)
         return text
+
+
+class OptionalRedisUrl(RedisUrl):
+    """The same, or nothing."""
+
+    def parse(self, text: str) -> str:
+        """Return the URL, or an empty text."""
+        return super().parse(text) if text else text
+
+
+def mask_redis_url(text: str) -> str:
+    """Return a valid URL of a Redis without its user, password and options, any of which may be a secret."""
+    parts = urlsplit(text)
+    _, at, host = parts.netloc.rpartition("@")
+    return urlunsplit((parts.scheme, f"{HIDDEN}@{host}" if at else host, parts.path, HIDDEN if parts.query else "", ""))

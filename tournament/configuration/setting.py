@@ -1,9 +1,9 @@
 """A setting: one environment variable, with everything there is to know about it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import environ
 
@@ -12,7 +12,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 _env = environ.Env()
 
-# What an error shows in place of a value that may be secret.
+# What errors and logs show in place of a value that may be secret.
 HIDDEN: Final = "…"
 
 
@@ -58,7 +58,7 @@ class Setting(Generic[T]):
 
     `default` is a text as it would be written in the environment; where it is empty, `default_note` says what that
     means. `used_by` names the processes that the setting has an effect on; every process checks all settings. A
-    `secret` value is never repeated in an error.
+    `secret` value is never repeated in an error, and a log has what `mask` returns for its text.
 
     Compose passes the variable on, unless `in_compose` is false. Its default there is `compose_default`, if that
     differs, and follows `compose_prefix`; `compose_note` says why.
@@ -71,6 +71,7 @@ class Setting(Generic[T]):
     description: str
     used_by: Sequence[str] = ("ticker", "worker")
     secret: bool = False
+    mask: Callable[[str], str] = lambda _text: HIDDEN
     in_compose: bool = True
     compose_default: str | None = None
     compose_prefix: str = ""
@@ -90,6 +91,22 @@ def read(setting: Setting[T]) -> T:
         shown = HIDDEN if setting.secret else invalid.part
         # Without `from None` a traceback could repeat the value.
         raise InvalidSetting(setting.name, shown, setting.parser.required, invalid.why) from None
+
+
+def changes(settings: Iterable[Setting[Any]]) -> dict[str, str]:
+    """Return the text of each setting whose value is not its default, by name, with secrets masked, for the log.
+
+    Texts that mean the same count as the same: Compose passes every setting on.
+
+    Raises:
+        InvalidSetting: a setting is invalid.
+    """
+    texts = {
+        setting: read_text(setting.name, setting.default)
+        for setting in settings
+        if read(setting) != setting.parser.parse(setting.default)
+    }
+    return {setting.name: setting.mask(text) if setting.secret else text for setting, text in texts.items()}
 
 
 def read_text(name: str, default: str) -> str:

@@ -2,67 +2,36 @@
 
 from typing import Any, Final
 
-from tournament.configuration.network_parsers import Addresses, Hosts, Networks, Origins, RedisUrl
+from clock.process.log_format import FORMATS
+from tournament.configuration.network_parsers import (
+    Hosts,
+    IpAddress,
+    Networks,
+    Origins,
+)
 from tournament.configuration.parsers import (
     Choice,
     NumberOrAuto,
     RateOfPages,
-    ReadableFile,
     SecretText,
     Switch,
     Text,
     TimeZone,
     WholeNumber,
 )
+from tournament.configuration.redis_table import NAME, REDIS_SETTINGS
 from tournament.configuration.setting import Setting, read
 
 _WORKER: Final = ("worker",)
 
-_NAME: Final = Text(r"[A-Za-z0-9_.-]{1,50}", "1 to 50 letters, digits, dots, hyphens or underscores")
 _UP_TO_AN_HOUR: Final = WholeNumber(minimum=0, maximum=3600, unit="seconds")
 _TIMEOUT: Final = WholeNumber(minimum=0, maximum=3600, unit="seconds", zero="unlimited")
+_PORT: Final = WholeNumber(minimum=0, maximum=65_535, zero="that no port is opened")
 _VIEWERS: Final = WholeNumber(minimum=0, maximum=1_000_000, unit="viewers", zero="unlimited")
 
-REDIS_URL: Final = Setting(
-    name="REDIS_URL",
-    parser=RedisUrl(),
-    default="redis://127.0.0.1:6379",
-    secret=True,
-    compose_default="redis://redis:6379",
-    compose_note="the stack's own Redis",
-    description="The Redis or Valkey server, with user, password and database number.",
-)
-REDIS_CA_FILE: Final = Setting(
-    name="REDIS_CA_FILE",
-    parser=ReadableFile(),
-    description="PEM file of the authorities that sign the certificates of a `rediss://` server, in addition to the"
-    " system's. In a container this is a path inside the container, so mount the file.",
-)
-REDIS_SENTINELS: Final = Setting(
-    name="REDIS_SENTINELS",
-    parser=Addresses(),
-    description="Sentinels that name the master. The host and port in `REDIS_URL` are not used then.",
-)
-REDIS_MASTER_NAME: Final = Setting(
-    name="REDIS_MASTER_NAME",
-    parser=_NAME,
-    default="clock",
-    description="The name of the master in the Sentinels' configuration.",
-)
-REDIS_SENTINEL_USERNAME: Final = Setting(
-    name="REDIS_SENTINEL_USERNAME",
-    parser=Text(r"[^\s]{0,100}", "at most 100 characters without whitespace"),
-    description="The user for the Sentinels themselves, if they require one. The master's user is in `REDIS_URL`.",
-)
-REDIS_SENTINEL_PASSWORD: Final = Setting(
-    name="REDIS_SENTINEL_PASSWORD",
-    parser=SecretText(),
-    secret=True,
-    description="The password for the Sentinels themselves, if they require one.",
-)
 CLOCK_NAMESPACE: Final = Setting(
     name="CLOCK_NAMESPACE",
-    parser=_NAME,
+    parser=NAME,
     default="clock",
     description="The prefix of every channel and key. It lets several clocks share one Redis, because pub/sub ignores"
     " database numbers.",
@@ -81,6 +50,23 @@ CLOCK_MAX_STANDBY_OFFSET: Final = Setting(
     used_by=("ticker",),
     description="How far the clock of a standby may be off that of the leader. Beyond that, it becomes the leader only"
     " if no other ticker does for 3 s.",
+)
+CLOCK_TICKER_METRICS_PORT: Final = Setting(
+    name="CLOCK_TICKER_METRICS_PORT",
+    parser=_PORT,
+    default="0",
+    used_by=("ticker",),
+    compose_default="9101",
+    compose_note="open in the Compose network only, neither published nor balanced",
+    description="The TCP port of a ticker's `/metrics` and `/healthz`. Several tickers on one host need different"
+    " ports.",
+)
+CLOCK_TICKER_METRICS_ADDRESS: Final = Setting(
+    name="CLOCK_TICKER_METRICS_ADDRESS",
+    parser=IpAddress(),
+    default="0.0.0.0",
+    used_by=("ticker",),
+    description="The address of that port.",
 )
 CLOCK_ALLOWED_ORIGINS: Final = Setting(
     name="CLOCK_ALLOWED_ORIGINS",
@@ -174,7 +160,7 @@ CLOCK_MAX_CONTROL_FRAMES: Final = Setting(
 )
 CLOCK_METRICS_PORT: Final = Setting(
     name="CLOCK_METRICS_PORT",
-    parser=WholeNumber(minimum=0, maximum=65_535, zero="that no port is opened"),
+    parser=_PORT,
     default="0",
     used_by=_WORKER,
     compose_default="9100",
@@ -201,6 +187,13 @@ CLOCK_LOG_LEVEL: Final = Setting(
     default="INFO",
     description="The lowest level that is logged. At `INFO` a line is a change of state, never a connection or a tick.",
 )
+CLOCK_LOG_FORMAT: Final = Setting(
+    name="CLOCK_LOG_FORMAT",
+    parser=Text("|".join(FORMATS), f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"),
+    default="auto",
+    description="The format of the log: text is key=value, json is a JSON object per line, and auto is text if standard"
+    " error is a terminal, else json.",
+)
 DJANGO_DEBUG: Final = Setting(
     name="DJANGO_DEBUG",
     parser=Switch(),
@@ -215,9 +208,9 @@ DJANGO_ALLOWED_HOSTS: Final = Setting(
     parser=Hosts(is_wildcard_allowed=lambda: read(DJANGO_DEBUG)),
     default="localhost,127.0.0.1,[::1]",
     used_by=_WORKER,
-    compose_prefix="localhost,127.0.0.1,[::1],",
+    compose_prefix="localhost,127.0.0.1,[::1],lb,",
     compose_default="",
-    compose_note="always with the names of localhost, which the health checks use",
+    compose_note="always with the names that the health checks and `watch` use",
     description="The names by which clients reach this clock.",
 )
 DJANGO_SECRET_KEY: Final = Setting(
@@ -230,4 +223,7 @@ DJANGO_SECRET_KEY: Final = Setting(
 )
 
 # In the order of the document: the broker, the clock, the workers, Django.
-SETTINGS: Final[tuple[Setting[Any], ...]] = tuple(value for value in globals().values() if isinstance(value, Setting))
+SETTINGS: Final[tuple[Setting[Any], ...]] = (
+    *REDIS_SETTINGS,
+    *(value for value in globals().values() if isinstance(value, Setting)),
+)

@@ -14,10 +14,11 @@ from contextlib import closing
 from functools import partial
 from typing import Final, NamedTuple
 
-from clock import __version__
+from clock.process.lifetime import this_process
+from clock.process.log_format import log_formatter
 from clock.process.signals import HURRY_SIGNALS, stop_signals
-from tournament.configuration.setting import read
-from tournament.configuration.table import CLOCK_LOG_LEVEL, CLOCK_METRICS_PORT
+from tournament.configuration.setting import changes, read
+from tournament.configuration.table import CLOCK_LOG_FORMAT, CLOCK_LOG_LEVEL, CLOCK_METRICS_PORT, SETTINGS
 from tournament.processes.balance import CHECK_INTERVAL_S
 from tournament.processes.child import start_worker
 from tournament.processes.dispatcher import Dispatcher
@@ -26,9 +27,6 @@ from tournament.processes.supervisor import Supervisor
 
 # Workers on one port, at most. A host with more cores runs more supervisors.
 MAX_PROCESSES: Final = 256
-
-# As in tournament/settings.py, which needs Django.
-LOG_FORMAT: Final = "{asctime} {levelname} {name}: {message}"
 
 logger = logging.getLogger(__name__)
 
@@ -84,9 +82,8 @@ def run(mode: Mode) -> int:
         SystemExit: with 2, if an option is invalid; with 1, if a setting is.
     """
     options = _listening_options(mode.arguments)
-    logging.basicConfig(format=LOG_FORMAT, style="{")
-    logging.getLogger("tournament").setLevel(read(CLOCK_LOG_LEVEL))
-    logger.info("clock %s: supervisor of %d workers starting", __version__, mode.processes)
+    _configure_log()
+    this_process.begin(logger, f"supervisor of {mode.processes} workers", changes(SETTINGS))
     metrics_port = read(CLOCK_METRICS_PORT)
     try:
         with closing(Listeners(options)) as listeners:
@@ -94,8 +91,16 @@ def run(mode: Mode) -> int:
                 _check_metrics_ports(options.host or DEFAULT_HOST, metrics_port, mode.processes)
             return asyncio.run(_supervise(mode, metrics_port, listeners))
     except CannotListen as error:
-        logger.critical("%s", error)
+        this_process.because(str(error), is_failure=True)
         return 1
+
+
+def _configure_log() -> None:
+    """Log as tournament/settings.py says, which needs Django."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(log_formatter(read(CLOCK_LOG_FORMAT)))
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("tournament").setLevel(read(CLOCK_LOG_LEVEL))
 
 
 def _listening_options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -130,9 +135,13 @@ async def _supervise(mode: Mode, metrics_port: int, listeners: Listeners) -> int
         mode.processes, partial(start_worker, mode.arguments, metrics_port), partial(Dispatcher, listeners)
     )
     loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        this_process.because(f"stopped by {number.name}")
+        supervisor.stop(f"stopping on {number.name}", in_a_hurry=number in HURRY_SIGNALS)
+
     for number in stop_signals():
-        stop = partial(supervisor.stop, f"stopping on {number.name}", in_a_hurry=number in HURRY_SIGNALS)
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, stop, number)
     loop.add_signal_handler(signal.SIGUSR1, supervisor.replace_all)
     for listener in listeners.sockets:
         logger.info("listening on %s", describe(listener))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
+from clock.process.lifetime import this_process
 from clock.process.restart_policy import RestartPolicy
 from tournament.processes.child import Child, Start
 
@@ -160,6 +161,7 @@ class Supervisor:
 
     def _fail(self, reason: str) -> None:
         logger.critical("%s: ending", reason)
+        this_process.because(reason, is_failure=True)
         self.exit_code = 1
         self.stop("ending", in_a_hurry=True)
 

@@ -6,8 +6,10 @@ from functools import partial
 from typing import Final
 
 import django
+from django.conf import settings
 
 from clock import __version__
+from clock.process.lifetime import this_process
 from tournament.processes.command_line import add_options
 from tournament.server.adapter.command_line import CommandLineDefaults, run_command_line
 from tournament.server.server import Server
@@ -40,10 +42,10 @@ DEFAULTS: Final = CommandLineDefaults(
 def main(link: int | None = None) -> None:
     """Run a worker. `link` is the descriptor of its link to a supervisor, if it has one."""
     make_server = Server if link is None else partial(Server, link=socket.socket(fileno=link))
-    run_command_line(make_server, DEFAULTS, _log_version)
+    run_command_line(make_server, DEFAULTS, _begin)
 
 
-def _log_version() -> None:
-    """Make the version the first log line: before the application, which may log that it builds the static files."""
+def _begin() -> None:
+    """Log the first line: before the application is imported, which may log that it builds the static files."""
     django.setup()
-    logger.info("clock %s: worker starting", __version__)
+    this_process.begin(logger, "worker", settings.CLOCK_CHANGED_SETTINGS)

@@ -17,6 +17,7 @@ from django.conf import settings
 
 from clock.asgi import DIRECT_WRITE, SERVER_STATUS, Application, ServerStatus
 from clock.endpoints.health import unready_reasons
+from clock.process.lifetime import this_process
 from clock.process.signals import HURRY_SIGNALS, stop_signals
 from clock.process.supervisor import Supervisor
 from tournament.processes.listening import BACKLOG
@@ -87,9 +88,14 @@ class Server:
             SystemExit: with 1, if the worker gave up, or an endpoint is unavailable.
         """
         raise_open_file_limit()
-        if self._receiver is None:
-            self._metrics_port.listen()
-        self._daphne.run()
+        try:
+            if self._receiver is None:
+                self._metrics_port.listen()
+            self._daphne.run()
+        except SystemExit as error:
+            reason = "it cannot listen" if isinstance(error.code, int) else str(error.code)
+            this_process.because(reason, is_failure=True)
+            sys.exit(1)
         for number in stop_signals():
             signal.signal(number, signal.SIG_IGN)  # it has stopped: one more signal must not change the exit code
         if self._has_failed:
@@ -156,11 +162,13 @@ class Server:
         if number in HURRY_SIGNALS or (self.status.draining and not self._is_signal_expected):
             self._drain.hurry()
         self._is_signal_expected = False
+        this_process.because(f"stopped by {number.name}")
         self._begin_drain(f"stopping on {number.name}: draining")
 
     def give_up(self, reason: str) -> None:
         """Drain, stop and exit with 1: a task that the worker cannot do without keeps failing."""
         logger.critical("%s: ending this worker", reason)
+        this_process.because(reason, is_failure=True)
         self._has_failed = True
         self._begin_drain("draining")
 
@@ -198,6 +206,7 @@ class Server:
             self._is_signal_expected = expects_connections
             if not expects_connections:
                 self._drain.set_notice(SETTLING_S)
+        this_process.because(reason)
         self._begin_drain(f"{reason}: draining")
 
     # --- Called by the drain ---

@@ -67,6 +67,7 @@ async def up(bind: str, port: int, workers: int, directory: Path) -> int:
     """Run the parts until a signal, or until one of them exits for good. Return the exit code."""
     parts = []
     environment = dict(os.environ)
+    environment.setdefault("CLOCK_LOG_FORMAT", "text")  # the parts write to a pipe, and this writes to people
     own_broker = ""
     if not environment.get("REDIS_URL"):
         broker_port = free_port()

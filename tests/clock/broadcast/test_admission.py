@@ -5,7 +5,9 @@ import resource
 import pytest
 
 from clock.broadcast import admission
-from clock.broadcast.admission import Admission, Full
+from clock.broadcast.admission import ADDRESS, FULL, Admission, Full
+from clock.broadcast.fan_out import FanOut
+from clock.broadcast.rate_control import FULL_FROM, RateControl
 
 
 def test_total_limit() -> None:
@@ -16,8 +18,9 @@ def test_total_limit() -> None:
     assert not limited.is_full
     limited.admit(viewers[1])
     assert limited.is_full
-    with pytest.raises(Full, match="this worker is full"):
+    with pytest.raises(Full, match="this worker is full") as caught:
         limited.admit(viewers[2])
+    assert caught.value.reason == FULL
     assert len(limited) == 2
     limited.release(viewers[0])
     limited.admit(viewers[2])
@@ -40,8 +43,9 @@ def test_limit_per_address() -> None:
     viewers = [object() for _ in range(4)]
     for viewer in viewers[:2]:
         limited.admit(viewer, "192.0.2.1")
-    with pytest.raises(Full, match="too many viewers from your address"):
+    with pytest.raises(Full, match="too many viewers from your address") as caught:
         limited.admit(viewers[2], "192.0.2.1")
+    assert caught.value.reason == ADDRESS
     limited.admit(viewers[2], "192.0.2.2")
     limited.release(viewers[0])
     limited.admit(viewers[3], "192.0.2.1")
@@ -60,6 +64,25 @@ def test_a_refused_viewer_is_not_counted() -> None:
             limited.admit(viewer, "192.0.2.1")
         limited.release(viewer)
     assert limited._counts == {"192.0.2.1": 1}
+
+
+def test_saturation_is_1_when_the_worker_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its viewers, or by its predicted load at the lowest rate. Without a limit it is 0."""
+    limited = Admission(4, 0)
+    limited.admit(object())
+    assert limited.saturation == 0.25
+    assert Admission(0, 0).saturation == 0
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (20, 20))
+    rate_control = RateControl(FanOut())
+    by_both = Admission(None, 0, rate_control)
+    for _ in range(3):
+        by_both.admit(object())
+    assert by_both.saturation == 3 / 9
+    monkeypatch.setattr(rate_control, "predict", lambda rate: {10: FULL_FROM}[rate])
+    assert by_both.saturation == 1
+    assert by_both._rate_control is rate_control
+    with pytest.raises(Full):
+        by_both.admit(object())
 
 
 @pytest.mark.parametrize(("maximum", "per_address"), [(0, 0), (0, 1)])

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -385,3 +386,36 @@ async def test_at_the_full_rate_each_tick_is_for_all_cohorts() -> None:
     fan_out.send(tick(1))
     await settle()
     assert {tuple(viewer.texts) for viewer in viewers} == {("0", "1")}
+
+
+# --- How long it takes ---
+
+
+def durations_of(fan_out: FanOut) -> tuple[float, Any]:
+    """Return how many durations were recorded, and their sum in seconds."""
+    values = {sample.name: sample.value for sample in fan_out.durations.metric("x", "x").samples}
+    return values["x_count"], pytest.approx(values["x_sum"], abs=1e-9)
+
+
+async def test_the_duration_is_from_the_arrival_of_a_tick_to_its_last_frame() -> None:
+    """Over all slices. A tick that is due to nobody has none."""
+    fan_out, _, clock = add_slow_viewers(1000, seconds_per_frame=5e-6)
+    await send(fan_out, range(2))
+    assert durations_of(fan_out) == (2, 0.01)
+    quiet = FanOut(now=clock.read)
+    add_viewers(quiet, 1, rate=10)
+    for number in range(1, 20):
+        clock.now += 0.01
+        await send(quiet, [number])
+    assert durations_of(quiet)[0] == 2
+
+
+async def test_a_tick_that_is_overtaken_counts_with_the_time_until_then() -> None:
+    """Otherwise a worker that never finishes in time would record nothing."""
+    fan_out, _, clock = add_slow_viewers(1000, seconds_per_frame=20e-6)
+    for number in range(3):
+        fan_out.send(tick(number))  # one slice
+        clock.now += 0.01
+    assert durations_of(fan_out) == (2, clock.now - 0.01)
+    await settle()
+    assert durations_of(fan_out)[0] == 3

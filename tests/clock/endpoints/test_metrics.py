@@ -5,16 +5,19 @@ import signal
 from pathlib import Path
 
 import pytest
+from channels.testing import WebsocketCommunicator
 from prometheus_client.parser import text_string_to_metric_families
 
 from clock.asgi import ServerStatus
 from clock.broadcast.relay import Relay
+from clock.broadcast.worker import current_worker
 from clock.contract import AUTO, StreamRequest, Tick
 from clock.endpoints.metrics import metrics
 from testbed.processes import Broker, Ticker, Worker, wait_until
 from testbed.viewers import connect, watch
 from tests.conftest import FakeViewer, settle
 from tests.tournament.server.test_metrics_port import scrape
+from tournament.asgi import application
 from tournament.up.broker import free_port
 
 Samples = dict[tuple[str, ...], float]
@@ -98,6 +101,34 @@ async def test_metrics_of_the_viewers(relay: Relay) -> None:
     assert samples["clock_frames_failed_total",] == 2
 
 
+async def test_metrics_of_the_admission(relay: Relay) -> None:
+    """How full the worker is, and whom it refused: by the router, and after it has accepted the handshake."""
+    samples = read()
+    assert 0 < samples["clock_saturation",] < 0.1  # a worker without viewers still receives the ticks
+    assert samples["clock_full",] == 0
+    host = (b"host", b"localhost")
+    own = (b"origin", b"http://localhost")
+    await connect_to(b"", "/elsewhere", host, own)
+    await connect_to(b"", "/ws/clock/", (b"host", b"evil.example"), own)
+    await connect_to(b"", "/ws/clock/", host)
+    await connect_to(b"", "/ws/clock/", host, (b"origin", b"http://evil.example"))
+    await connect_to(b"rate=7", "/ws/clock/", host, own)
+    current_worker.admission._max_viewers = 1
+    current_worker.admission.admit(object())
+    await connect_to(b"", "/ws/clock/", host, own)
+    samples = read()
+    refused = {name[1]: count for name, count in samples.items() if name[0] == "clock_handshakes_refused_total"}
+    assert refused == {"path": 1, "host": 1, "origin": 2, "request": 1, "full": 1, "address": 0}
+    assert (samples["clock_saturation",], samples["clock_full",]) == (1, 1)
+
+
+async def connect_to(query: bytes, path: str, *headers: tuple[bytes, bytes]) -> None:
+    """Try to open a WebSocket, and disconnect."""
+    communicator = WebsocketCommunicator(application, f"{path}?{query.decode()}", headers=list(headers))
+    await communicator.connect()
+    await communicator.disconnect()
+
+
 async def test_metrics_of_the_server(relay: Relay) -> None:
     """A client can send any close code, but that does not add time series."""
     status = ServerStatus()
@@ -119,7 +150,7 @@ async def test_names_follow_the_conventions_of_prometheus(relay: Relay) -> None:
     relay.tick_filter.accept(Tick(0, "x"))
     for name, *_ in read(ServerStatus()):
         assert re.fullmatch(r"(clock|process)_[a-z_]+", name)
-        assert not re.search(r"_(ms|milliseconds|minutes|count)(_|$)", name)
+        assert not re.search(r"_(ms|milliseconds|minutes)(_|$)", name)
 
 
 def test_a_real_worker(broker: Broker, ticker: Ticker, directory: Path) -> None:
@@ -142,8 +173,14 @@ def test_a_real_worker(broker: Broker, ticker: Ticker, directory: Path) -> None:
         assert samples["clock_ticks_taken_total",] >= samples["clock_rounds_total",] > 30
         assert samples["clock_frames_due_total",] >= len(viewers[0].times) > 30
         assert samples["clock_last_tick_age_seconds",] < 1
+        assert samples["clock_fan_out_duration_seconds_count",] > 30
+        assert samples["clock_subscriptions_total",] == 1
+        assert samples["clock_handshakes_refused_total", "request"] == 1
         assert samples["clock_websockets_opened_total",] == 3
         assert samples["process_resident_memory_bytes",] > 1e6
+        wait_until(
+            lambda: read()["clock_tick_lateness_seconds_count",] > 0, "the clocks are compared, and ticks arrive", 10
+        )
         viewers[0].socket.sendall(b"\x88\x82\0\0\0\0\x03\xe8")  # normal closure
         viewers[1].socket.close()  # without a close frame
         wait_until(

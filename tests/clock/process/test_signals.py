@@ -68,6 +68,7 @@ def test_signals_of_a_running_worker(broker: Broker, ticker: Ticker, directory: 
         worker.signal(signal.SIGHUP)
         assert worker.wait() == 0
         assert "stopping on SIGHUP: draining" in worker.output()
+        assert "worker ended: stopped by SIGHUP" in worker.output().splitlines()[-1]
 
 
 # Runs a part up to its first slow import, and exits with 0 if SIGTERM has a handler by then.

@@ -160,7 +160,8 @@ def test_a_metrics_port_in_use_ends_all(shared: Workers, broker: Broker, directo
     other._environment["CLOCK_METRICS_PORT"] = str(shared.metrics_port - 1)
     Program.start(other)
     assert other.wait() == 1
-    assert f"CLOCK_METRICS_PORT={shared.metrics_port - 1} is unavailable for 2 workers" in other.output()
+    last = other.output().splitlines()[-1]
+    assert f"workers ended: CLOCK_METRICS_PORT={shared.metrics_port - 1} is unavailable for 2 workers" in last
     assert f":{shared.metrics_port}: " in other.output()
 
 
@@ -191,6 +192,10 @@ def test_sigterm_drains_all(workers: Workers) -> None:
     assert [close_code(client) for client in clients] == [CLOSE_GOING_AWAY] * 10
     assert workers.wait() == 0
     assert not any(map(is_alive, children))
+    lines = workers.output().splitlines()
+    assert "supervisor of 2 workers starting" in lines[0]
+    assert "supervisor of 2 workers ended: stopped by SIGTERM" in lines[-1]
+    assert sum("worker ended: the supervisor stops" in line for line in lines) == 2
 
 
 def test_one_signal_for_all_processes_does_not_hurry(workers: Workers) -> None:

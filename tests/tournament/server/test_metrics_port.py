@@ -143,7 +143,8 @@ def test_a_port_in_use_ends_the_worker(broker: Broker, worker: Worker, directory
     with Program("second", command, directory, environment) as second:
         assert second.wait() == 1
         last = second.output().splitlines()[-1]
-        assert re.fullmatch(rf"CLOCK_METRICS_PORT={worker.port} is unavailable: .*already in use.*", last)
+        reason = rf"CLOCK_METRICS_PORT={worker.port} is unavailable: .*already in use.*"
+        assert re.search(rf'level=CRITICAL .* message="clock \S+: worker ended: {reason}"', last)
         assert "Traceback" not in second.output()
 
 

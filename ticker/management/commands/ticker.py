@@ -7,11 +7,13 @@ import sys
 import threading
 from typing import Any, Final
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from clock import __version__
+from clock.process.lifetime import this_process
 from clock.process.signals import IGNORED_SIGNALS, stop_signals
-from ticker.assembly import build_ticker
+from ticker.assembly import PortUnavailable, build_ticker
 from ticker.metronome import TimeOutOfRange
 
 logger = logging.getLogger("ticker")
@@ -32,12 +34,12 @@ class Command(BaseCommand):
         return f"clock {__version__}"
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        """Run until stopped. Exit with 0, or with 1 if the host's clock is out of range."""
-        logger.info("clock %s: ticker starting", __version__)
+        """Run until stopped. Exit with 0, or with 1 if the host's clock is out of range or a port is unavailable."""
+        this_process.begin(logger, "ticker", settings.CLOCK_CHANGED_SETTINGS)
         try:
             asyncio.run(_run())
-        except TimeOutOfRange as error:
-            logger.critical("%s", error)
+        except (TimeOutOfRange, PortUnavailable) as error:
+            this_process.because(str(error), is_failure=True)
             sys.exit(1)
 
 
@@ -58,19 +60,21 @@ def _handle_signals(stopping: asyncio.Event) -> None:
     settings to reload.
     """
 
-    def stop() -> None:
+    def stop(number: signal.Signals) -> None:
         if not stopping.is_set():
+            this_process.because(f"stopped by {number.name}")
             stopping.set()
             timer = threading.Timer(EXIT_TIMEOUT_S, _exit)
             timer.daemon = True
             timer.start()
 
     for number in stop_signals():
-        asyncio.get_running_loop().add_signal_handler(number, stop)
+        asyncio.get_running_loop().add_signal_handler(number, stop, number)
     for number in IGNORED_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 def _exit() -> None:
     logger.error("not stopped %g s after the signal: exiting now", EXIT_TIMEOUT_S)
+    this_process.end()
     os._exit(1)

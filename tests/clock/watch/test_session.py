@@ -1,0 +1,353 @@
+"""A session against real servers: a worker, and others that fail in every way there is."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from clock.watch import stream as module
+from clock.watch.failure import Kind
+from clock.watch.limits import Limits
+from clock.watch.session import Plan, Session
+from clock.watch.summary import Summary
+from clock.watch.target import parse_target
+from testbed.processes import Worker, free_port
+from testbed.redis_servers import Certificate
+
+HOUR_S = 3_600.0
+
+Handler = Callable[[ServerConnection], Awaitable[None]]
+
+
+class Record:
+    """A display that keeps what it is shown."""
+
+    interval_s = 0.05
+
+    def __init__(self) -> None:
+        self.updates: list[Summary] = []
+        self.events: list[str] = []
+
+    def update(self, summary: Summary, events: list[str]) -> None:
+        """Keep an update."""
+        self.updates.append(summary)
+        self.events += events
+
+    def end(self, _summary: Summary, events: list[str]) -> None:
+        """Keep the last events."""
+        self.events += events
+
+
+async def watch(
+    address: str, *, display: Record | None = None, stopping: asyncio.Event | None = None, **plan: Any
+) -> Summary:
+    """Run a session, for a moment unless the test says otherwise."""
+    target = parse_target(address, plan.pop("rate", None))
+    values = {"origin": target.origin, "duration_s": 0.3, **plan}
+    async with asyncio.timeout(20):
+        return await Session(Plan(target=target, **values), display or Record()).run(stopping or asyncio.Event())
+
+
+def frame() -> str:
+    """Return a frame of this moment."""
+    at = time.time_ns() // 10_000_000 * 10
+    return json.dumps({"message": f"at {at}", "at": at})
+
+
+async def send_frames(connection: ServerConnection, count: int = 1_000_000) -> None:
+    """Send a frame every 10 ms."""
+    for _ in range(count):
+        await connection.send(frame())
+        await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def clock(
+    handler: Handler, *, status: HTTPStatus | None = None, ahead_s: float = 0.0, **options: Any
+) -> AsyncIterator[int]:
+    """Run a server with a stream; return its port. With a status, it answers every handshake with that."""
+
+    def process(connection: ServerConnection, request: Request) -> Response | None:
+        if request.path.startswith("/clock/now"):
+            at = (time.time() + ahead_s) * 1_000
+            return connection.respond(HTTPStatus.OK, json.dumps({"at": at, "bound": 0.5, "synchronised": True}))
+        return None if status is None else connection.respond(status, "")
+
+    async with serve(handler, "127.0.0.1", 0, process_request=process, **options) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@contextmanager
+def ssh_server() -> Iterator[int]:
+    """Run a server that answers with something else than HTTP or TLS; return its port."""
+
+    def answer(server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = server.accept()
+                with client, contextlib.suppress(OSError):
+                    client.settimeout(1)
+                    client.recv(65_536)
+                    client.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer, args=(server,))
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+# --- A real worker ---
+
+
+async def test_a_good_stream(worker: Worker) -> None:
+    """Its frames are counted, the bound is known, lateness is plausible, and limits hold."""
+    limits = Limits(min_rate=10, max_gap=5_000, max_lateness=5_000, max_bound=5_000)
+    record = Record()
+    summary = await watch(f"http://{worker.host}/clock/?rate=50", duration_s=1.0, limits=limits, display=record)
+    assert summary.exit_code == 0, summary
+    # The machine may be busy: then frames are late and fewer.
+    assert 10 <= summary.total.rate <= 51
+    assert summary.seconds == pytest.approx(1.0, abs=0.5)
+    assert summary.bound is not None
+    assert summary.bound < 500
+    assert summary.total.lateness is not None
+    assert -0.1 - summary.bound <= summary.total.lateness.minimum < 1_000
+    assert summary.answers >= 3
+    assert len(summary.versions) == 1
+    assert (summary.connections, summary.reconnects, summary.connected) == (1, 0, 1)
+    assert [verdict.holds for verdict in summary.verdicts] == [True] * 4
+    assert record.updates
+    assert record.events == []
+
+
+async def test_limits_that_do_not_hold(worker: Worker) -> None:
+    """The exit code is 1. There is no failure, because the stream is there."""
+    limits = Limits(min_rate=999, max_gap=0.001, max_lateness=0.0001, max_bound=0.0001)
+    summary = await watch(f"ws://{worker.host}/ws/clock/", limits=limits)
+    assert [verdict.holds for verdict in summary.verdicts][:2] == [False, False]
+    assert not summary.verdicts[3].holds
+    assert (summary.exit_code, summary.failure) == (1, None)
+
+
+async def test_several_viewers(worker: Worker) -> None:
+    """Each has a connection of its own, and all of them count."""
+    summary = await watch(f"http://{worker.host}", viewers=20, rate="10", duration_s=1.0)
+    assert summary.exit_code == 0
+    assert (summary.viewers, summary.connected, summary.connections) == (20, 20, 20)
+    assert summary.total.frames >= 20 * 2
+    assert summary.worst_p99 is not None
+
+
+async def test_another_origin_is_refused(worker: Worker) -> None:
+    """With 403."""
+    summary = await watch(f"http://{worker.host}", origin="https://evil.example")
+    assert summary.failure is not None
+    assert summary.failure.kind is Kind.FORBIDDEN
+    assert "--origin" in str(summary.failure)
+
+
+async def test_stopped_by_the_user(worker: Worker) -> None:
+    """The summary has everything up to then."""
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.5, stopping.set)
+    summary = await watch(f"http://{worker.host}", duration_s=None, stopping=stopping)
+    assert summary.exit_code == 0
+    assert summary.total.frames > 5
+
+
+async def test_lateness_is_on_the_tickers_timeline() -> None:
+    """Frames that are sent 100 ms after their time are as late, although the ticker's clock is an hour ahead."""
+
+    async def send_late(connection: ServerConnection) -> None:
+        while True:
+            at = int((time.time() + HOUR_S) * 1_000 - 100) // 10 * 10
+            await connection.send(json.dumps({"message": "late", "at": at}))
+            await asyncio.sleep(0.01)
+
+    async with clock(send_late, ahead_s=HOUR_S) as port:
+        summary = await watch(f"http://127.0.0.1:{port}")
+    assert summary.total.lateness is not None
+    assert 99 <= summary.total.lateness.minimum < 1_000
+
+
+# --- What fails before the first frame ---
+
+
+async def test_a_name_that_cannot_be_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names it."""
+
+    def unknown(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    summary = await watch("http://clock.example")
+    assert summary.failure is not None
+    assert summary.failure.kind is Kind.NAME
+    assert "clock.example" in str(summary.failure)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_nothing_listens(host: str) -> None:
+    """Also if the name has several addresses."""
+    summary = await watch(f"http://{host}:{free_port()}")
+    assert summary.failure is not None
+    assert summary.failure.kind is Kind.REFUSED
+    assert summary.failures == {"refused": 1}
+
+
+async def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It accepts connections and says nothing."""
+    monkeypatch.setattr(module, "OPEN_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        summary = await watch(f"http://127.0.0.1:{server.getsockname()[1]}")
+    assert summary.failure is not None
+    assert summary.failure.kind is Kind.TIMEOUT
+
+
+async def test_certificates(directory: Path) -> None:
+    """One of an unknown authority is invalid; with the authority it is valid; without TLS there is none."""
+    certificate = Certificate(directory, "watch")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    trusting = ssl.create_default_context(cafile=certificate.certificate)
+    async with clock(send_frames, ssl=context) as port:
+        address = f"https://127.0.0.1:{port}"
+        invalid = await watch(address, tls=ssl.create_default_context())
+        valid = await watch(address, tls=trusting)
+    with ssh_server() as port:
+        without = await watch(f"wss://127.0.0.1:{port}/ws/clock/", tls=trusting)
+    assert invalid.failure is not None
+    assert invalid.failure.kind is Kind.CERTIFICATE
+    assert "--ca-file" in str(invalid.failure)
+    assert (valid.exit_code, valid.answers > 0) == (0, True), valid
+    assert without.failure is not None
+    assert without.failure.kind is Kind.TLS
+
+
+async def test_another_status() -> None:
+    """Such as that of a balancer without a worker."""
+    async with clock(send_frames, status=HTTPStatus.SERVICE_UNAVAILABLE) as port:
+        summary = await watch(f"http://127.0.0.1:{port}")
+    assert summary.failure is not None
+    assert summary.failure.kind is Kind.STATUS
+    assert "503" in str(summary.failure)
+
+
+async def test_not_a_web_server() -> None:
+    """It answers with something else than HTTP."""
+    with ssh_server() as port:
+        summary = await watch(f"http://127.0.0.1:{port}")
+    assert summary.failure is not None
+    assert summary.failure.kind is Kind.NOT_A_CLOCK
+
+
+async def greet(connection: ServerConnection) -> None:
+    """Send what is no frame."""
+    await connection.send("hello")
+    await connection.wait_closed()
+
+
+async def say_nothing(connection: ServerConnection) -> None:
+    """Send nothing."""
+    await connection.wait_closed()
+
+
+def close_with(code: int) -> Handler:
+    """Return a handler that closes each connection."""
+
+    async def close(connection: ServerConnection) -> None:
+        await connection.close(code, "why")
+
+    return close
+
+
+@pytest.mark.parametrize(
+    ("handler", "kind"),
+    [
+        (greet, Kind.NOT_A_CLOCK),
+        (say_nothing, Kind.SILENT),
+        (close_with(4008), Kind.BROKEN_CONTRACT),
+        (close_with(4012), Kind.GOING_AWAY),
+        (close_with(4013), Kind.FULL),
+        (close_with(1011), Kind.CLOSED),
+    ],
+    ids=lambda value: getattr(value, "label", ""),
+)
+async def test_a_stream_without_frames(handler: Handler, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reason has an exit code of its own."""
+    monkeypatch.setattr(module, "SILENT_AFTER_S", 0.2)
+    monkeypatch.setattr(module, "_PAUSES_S", {Kind.GOING_AWAY: 0.001})
+    async with clock(handler) as port:
+        summary = await watch(f"http://127.0.0.1:{port}")
+    assert summary.failure is not None
+    assert summary.failure.kind is kind
+    assert summary.exit_code == kind.exit_code
+
+
+# --- What fails later ---
+
+
+async def test_a_worker_that_goes_away() -> None:
+    """The viewer is soon back. The gap, the close code and the reconnect are counted and told."""
+    visits = 0
+
+    async def serve_visits(connection: ServerConnection) -> None:
+        nonlocal visits
+        visits += 1
+        if visits == 1:
+            await send_frames(connection, 20)
+            await connection.close(4012, "the worker is going away")
+        else:
+            await send_frames(connection)
+
+    record = Record()
+    async with clock(serve_visits) as port:
+        summary = await watch(f"http://127.0.0.1:{port}", duration_s=1.0, display=record)
+    assert summary.exit_code == 0, summary
+    assert (summary.closes, summary.reconnects) == ({"4012": 1}, 1)
+    assert 100 < summary.total.longest_gap < 5_000
+    assert "the worker closed the connection with 4012: the worker is going away" in record.events[0]
+    assert "frames again, after" in record.events[1]
+
+
+async def test_a_worker_that_never_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end the exit code is that of the last attempt, also without limits."""
+    monkeypatch.setattr("clock.watch.statistics.LOST_AFTER_MS", 200.0)
+
+    async def leave(connection: ServerConnection) -> None:
+        await send_frames(connection, 10)
+        server.close(close_connections=False)
+        await connection.close(1011)
+
+    async with serve(leave, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        summary = await watch(f"http://127.0.0.1:{port}", duration_s=1.5)
+    assert summary.failure is not None
+    assert summary.failure.kind is Kind.REFUSED
+    assert "no frame for the last" in str(summary.failure)
+    assert summary.total.longest_gap > 1_000
+
+
+async def test_without_probes_lateness_and_bound_are_unknown() -> None:
+    """A limit on them does not hold then."""
+    async with serve(send_frames, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        summary = await watch(f"http://127.0.0.1:{port}", limits=Limits(max_lateness=1_000, max_bound=1_000))
+    assert (summary.total.lateness, summary.bound) == (None, None)
+    assert summary.unanswered > 0
+    assert [verdict.holds for verdict in summary.verdicts] == [False, False]
+    assert summary.exit_code == 1

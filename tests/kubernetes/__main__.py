@@ -1,0 +1,89 @@
+"""The clock in a real cluster of two nodes or more: applies the overlays, and breaks what may break there.
+
+    python -m tests.kubernetes [--load COMMAND] [--docs] [arguments of pytest]
+
+It needs kubectl with access to a cluster, in which it creates the namespace `clock` and deletes it again. With `--load`
+it builds the image, and has the command put it and the others on the nodes: `--load "kind load docker-image"`. Without,
+the nodes must have the image or be able to pull it. With `--docs` it writes its table to docs/operations.md.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from bench.report.machine import describe, in_words
+from bench.report.tables import as_markdown, as_text, between_markers
+from clock import __version__
+from testbed.kubernetes.manifests import OVERLAYS, resources
+from testbed.processes import ROOT
+from tests.faults.__main__ import Row, Table
+
+HEADINGS: Final = ("what happens", "target", "measured", "")
+IMAGE: Final = f"tournament-clock:{__version__}"
+DOCUMENT: Final = ROOT / "docs" / "operations.md"
+
+
+def missing() -> str:
+    """Return what this machine lacks, or nothing."""
+    if not shutil.which("kubectl"):
+        return "kubectl is required"
+    done = subprocess.run(["kubectl", "get", "nodes", "-o", "json"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        return f"kubectl must reach a cluster: {done.stderr.strip()}"
+    count = len(json.loads(done.stdout)["items"])
+    return "" if count > 1 else "the cluster must have two nodes or more"
+
+
+def images() -> list[str]:
+    """Return the images of the overlays."""
+    found = set()
+    for overlay in OVERLAYS:
+        done = subprocess.run(["kubectl", "kustomize", str(overlay)], capture_output=True, text=True, check=True)
+        for resource in resources(done.stdout):
+            if resource["kind"] == "Deployment":
+                found |= {container["image"] for container in resource["spec"]["template"]["spec"]["containers"]}
+    return sorted(found)
+
+
+def load(command: str) -> None:
+    """Build the image, and have a command put it and the others on the nodes."""
+    settings = {**os.environ, "DOCKER_BUILDKIT": "1"}  # older versions of Docker need it for the Dockerfile
+    subprocess.run(["docker", "build", "--quiet", "--tag", IMAGE, str(ROOT)], env=settings, check=True)
+    subprocess.run([*shlex.split(command), *images()], check=True)
+
+
+def write(rows: list[Row], document: Path = DOCUMENT) -> None:
+    """Write the table to the documentation."""
+    table = f"On {in_words(describe())}:\n\n{as_markdown(HEADINGS, [row.cells() for row in rows])}"
+    document.write_text(between_markers(document.read_text(), table, "kubernetes"))
+
+
+def main() -> int:
+    """Run the tests; return 0 if all pass."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--load", help="a command that puts images, its arguments, on the nodes")
+    parser.add_argument("--docs", action="store_true", help="write the table to docs/operations.md")
+    options, arguments = parser.parse_known_args()
+    if lacks := missing():
+        sys.exit(f"make kubernetes-test cannot run: {lacks}")
+    if options.load:
+        load(options.load)
+    table = Table()
+    code = pytest.main([str(Path(__file__).parent), *arguments], plugins=[table])
+    rows = list(table.rows.values())
+    print(f"\n{as_text(HEADINGS, [row.cells() for row in rows])}" if rows else "\nno row was run")
+    if options.docs and rows:
+        write(rows)
+    return int(code) or int(any(row.verdict == "FAIL" for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

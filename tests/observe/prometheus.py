@@ -1,0 +1,89 @@
+"""A real Prometheus with the shipped rules, on short windows, so that an alert fires within seconds."""
+
+import json
+import re
+import sys
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any, Final
+
+from testbed.processes import ROOT, Program, accepts_connections, free_port, wait_until
+
+RULES: Final = ROOT / "deploy" / "prometheus" / "clock.rules.yml"
+JOBS: Final = ("clock-ticker", "clock-worker", "clock-watch")
+
+# The windows of the shipped rules, and those of the test.
+WINDOWS: Final = {"[15s]": "[4s]", "[1m]": "[6s]", "[10m]": "[15s]"}
+
+CONFIGURATION: Final = """
+global: {{scrape_interval: 500ms, scrape_timeout: 400ms, evaluation_interval: 500ms}}
+rule_files: [rules.yml]
+scrape_configs:
+{jobs}
+"""
+JOB: Final = "  - {{job_name: {name}, file_sd_configs: [{{files: [{name}.json], refresh_interval: 500ms}}]}}"
+
+# Seconds within which an alert must fire, and be resolved.
+DEADLINE_S: Final = 40.0
+
+
+def shortened(rules: str) -> str:
+    """Return the rules with short windows, each with a `for` of one second."""
+    for window, short in WINDOWS.items():
+        rules = rules.replace(window, short)
+    return re.sub(r"for: \w+", "for: 1s", rules)
+
+
+class Prometheus(Program):
+    """The server. `targets` says what each job scrapes."""
+
+    def __init__(self, directory: Path) -> None:
+        self.port = free_port()
+        self._directory = directory
+        (directory / "rules.yml").write_text(shortened(RULES.read_text()))
+        jobs = "\n".join(JOB.format(name=name) for name in JOBS)
+        (directory / "prometheus.yml").write_text(CONFIGURATION.format(jobs=jobs))
+        for job in JOBS:
+            self.scrape(job, [])
+        command = ["prometheus", f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/data"]
+        super().__init__("prometheus", [*command, f"--web.listen-address=127.0.0.1:{self.port}"], directory)
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        super().start()
+        wait_until(lambda: accepts_connections(self.port), "Prometheus answers")
+
+    def scrape(self, job: str, ports: list[int]) -> None:
+        """Have a job scrape these ports of this machine."""
+        path = self._directory / f"{job}.json"
+        temporary = path.with_suffix(".new")
+        temporary.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}" for port in ports]}]))
+        temporary.rename(path)
+
+    def _get(self, path: str, **parameters: str) -> Any:
+        url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return json.load(response)["data"]
+
+    def query(self, expression: str) -> list[Any]:
+        """Return the present samples of an expression. Raises: `HTTPError`, if it is invalid."""
+        samples: list[Any] = self._get("query", query=expression)["result"]
+        return samples
+
+    def firing(self) -> set[str]:
+        """Return the names of the alerts that fire."""
+        return {one["labels"]["alertname"] for one in self._get("alerts")["alerts"] if one["state"] == "firing"}
+
+    def wait_for(self, *names: str) -> None:
+        """Wait until these alerts fire. Raises: `TooSlow`."""
+        wait_until(lambda: self.firing() >= {*names}, f"{', '.join(names)} fire", DEADLINE_S)
+
+    def wait_for_peace(self) -> None:
+        """Wait until no alert fires but the watchdog. Raises: `TooSlow`."""
+        quiet = {"ClockWatchdog"}
+        try:
+            wait_until(lambda: self.firing() == quiet, "all alerts are resolved", DEADLINE_S)
+        except AssertionError:
+            print(f"firing: {sorted(self.firing())}", file=sys.stderr)
+            raise

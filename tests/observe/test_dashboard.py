@@ -1,0 +1,48 @@
+"""The dashboard for Grafana: its queries return data in a real Prometheus. Grafana itself is not run."""
+
+import json
+from typing import Any, Final
+
+import pytest
+
+from testbed.processes import ROOT, wait_until
+from tests.observe.prometheus import Prometheus
+
+DASHBOARD: Final[dict[str, Any]] = json.loads((ROOT / "deploy" / "grafana" / "clock.json").read_text())
+PANELS: Final[list[dict[str, Any]]] = DASHBOARD["panels"]
+QUERIES: Final = [target["expr"] for panel in PANELS for target in panel["targets"]]
+
+# The width of Grafana's grid.
+COLUMNS: Final = 24
+
+
+@pytest.mark.parametrize("query", [*QUERIES, *(one["expr"] for one in DASHBOARD["annotations"]["list"])])
+def test_each_query_returns_data(prometheus: Prometheus, query: str) -> None:
+    """Or, for a condition, it is valid."""
+    if query.startswith("changes("):
+        prometheus.query(query)
+        return
+    wait_until(lambda: bool(prometheus.query(query)), f"there is data for {query}", 20)
+
+
+def test_each_panel_says_what_it_shows() -> None:
+    """And all use the provisioned source of data."""
+    source = (ROOT / "deploy" / "grafana" / "provisioning" / "datasources" / "prometheus.yml").read_text()
+    assert len({panel["id"] for panel in PANELS}) == len(PANELS)
+    for panel in PANELS:
+        assert panel["title"]
+        assert panel["description"].endswith(".")
+        for one in (panel, *panel["targets"]):
+            assert f"uid: {one['datasource']['uid']}\n" in source
+
+
+def test_the_panels_fill_the_rows_and_do_not_overlap() -> None:
+    """The first row has what must be seen at a glance."""
+    cells: set[tuple[int, int]] = set()
+    for panel in PANELS:
+        place = panel["gridPos"]
+        own = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert not own & cells
+        cells |= own
+    assert {x for x, y in cells if y == 0} == set(range(COLUMNS))
+    assert {panel["type"] for panel in PANELS if panel["gridPos"]["y"] == 0} == {"stat"}
