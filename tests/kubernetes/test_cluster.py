@@ -15,9 +15,9 @@ import pytest
 from clock.contract import CLOSE_GOING_AWAY
 from testbed.kubernetes.manifests import OVERLAYS
 from testbed.processes import wait_until
+from testbed.recording.outcome import during
 from testbed.recording.recorder import Recorder
 from tests.kubernetes.cluster import NAMESPACE, Clock, deployed, kubectl, leader, pid_of, pods, read, wait_for
-from tests.kubernetes.outcome import during
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -1,4 +1,4 @@
-"""What viewers have noticed of something that was done to the cluster."""
+"""What viewers have noticed of something that was done to the clock."""
 
 import time
 from collections import Counter
