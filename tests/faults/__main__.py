@@ -8,7 +8,6 @@ docs/reliability.md, and the most important rows to README.md, between the marke
 
 import argparse
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -17,63 +16,10 @@ import pytest
 from bench.report.machine import describe, in_words
 from bench.report.tables import as_markdown, as_text, between_markers
 from testbed.processes import ROOT
+from tests.fault_table import Row, Table
 
 HEADINGS: Final = ("fault", "target", "measured", "")
 README_HEADINGS: Final = ("fault", "target", "measured")
-
-
-@dataclass
-class Row:
-    """A row of the table: all tests with the same mark."""
-
-    fault: str
-    target: str
-    readme: bool
-    measured: list[str] = field(default_factory=list)
-    verdict: str = "pass"
-
-    @classmethod
-    def of(cls, mark: pytest.Mark) -> "Row":
-        """Return the row of a mark."""
-        fault, target = mark.args
-        return cls(fault, target, bool(mark.kwargs.get("readme", False)))
-
-    def add(self, report: pytest.TestReport) -> None:
-        """Add the result of a test. The row passes if all of its tests do. One that is repeated does not count."""
-        if report.outcome == "rerun":  # type: ignore[comparison-overlap]  # of pytest-rerunfailures
-            return
-        measured = [str(value) for name, value in report.user_properties if name == "measured"]
-        if measured and measured[-1] not in self.measured:
-            self.measured.append(measured[-1])
-        if not report.passed:
-            self.verdict = "skipped" if report.skipped else "FAIL"
-
-    def cells(self) -> list[str]:
-        """Return the cells of the row."""
-        return [self.fault, self.target, "; ".join(self.measured) or "-", self.verdict]
-
-    def readme_cells(self) -> list[str]:
-        """Return the cells of the row in the README."""
-        return [self.fault, self.target, "; ".join(self.measured) if self.verdict == "pass" else self.verdict]
-
-
-class Table:
-    """A plugin of pytest that collects the rows."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, Row] = {}
-        self._marks: dict[str, pytest.Mark] = {}
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Note which row each test belongs to."""
-        marks = {item.nodeid: item.get_closest_marker("fault") for item in session.items}
-        self._marks = {name: mark for name, mark in marks.items() if mark is not None}
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add the result of a test, and a failure before or after it."""
-        mark = self._marks.get(report.nodeid)
-        if mark is not None and (report.when == "call" or not report.passed):
-            self.rows.setdefault(mark.args[0], Row.of(mark)).add(report)
 
 
 def write(rows: list[Row], root: Path = ROOT) -> None:

@@ -24,7 +24,7 @@ from bench.report.tables import as_markdown, as_text, between_markers
 from clock import __version__
 from testbed.kubernetes.manifests import OVERLAYS, resources
 from testbed.processes import ROOT
-from tests.faults.__main__ import Row, Table
+from tests.fault_table import Row, Table
 
 HEADINGS: Final = ("what happens", "target", "measured", "")
 IMAGE: Final = f"tournament-clock:{__version__}"
