@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from testbed.processes import ROOT
-from tests.faults.__main__ import HEADINGS, README_HEADINGS, Row, write
+from tests.fault_table import Row
+from tests.faults.__main__ import HEADINGS, README_HEADINGS, write
 
 BEGIN, END = "<!-- faults -->", "<!-- /faults -->"
 
