@@ -5,7 +5,6 @@ import functools
 import http.client
 import os
 import random
-import re
 import signal
 import socket
 import subprocess
@@ -15,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from testbed.accounting import process_tree
 from tournament.up.broker import broker_command
 from tournament.up.part import die_with
 
@@ -37,16 +35,6 @@ def free_port() -> int:
         port = random.SystemRandom().randrange(10_000, max(20_000, lowest_of_clients))
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
-
-
-def free_ports(count: int) -> int:
-    """Return the first of so many consecutive ports that are free like `free_port`."""
-    while True:
-        first = free_port()
-        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-            for port in range(first, first + count):
-                stack.enter_context(socket.create_server(("127.0.0.1", port)))
-            return first
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
@@ -213,55 +201,6 @@ class Worker(Program):
     def wait_for_ticks(self, seconds: float = 20.0) -> None:
         """Wait until `/clock/now` answers with the time."""
         wait_until(lambda: self.get("/clock/now")[0] == http.HTTPStatus.OK, "/clock/now answers with the time", seconds)
-
-
-class Workers(Worker):
-    """Two web workers on one port, `tournament.server --processes 2`. The process itself is their supervisor."""
-
-    def __init__(self, redis_url: str, directory: Path, **environment: str) -> None:
-        self.metrics_port = free_ports(2)
-        super().__init__(redis_url, directory, CLOCK_METRICS_PORT=str(self.metrics_port), **environment)
-        self.command[3:3] = ["--processes", "2"]
-
-    def start(self) -> None:
-        """Start them and wait until both answer."""
-        super().start()
-        wait_until(lambda: not self.running or None not in map(self.opened, (1, 2)), "both workers answer")
-
-    def wait_for_ticks(self, seconds: float = 20.0) -> None:
-        """Wait until both have ticks, and the supervisor knows."""
-        self.wait_for_output('is ready"\n', times=2, seconds=seconds)
-
-    def child(self, number: int) -> int:
-        """Return the process id of the first or second worker."""
-        return int(re.findall(rf"worker {number} \(process (\d+)\) starts", self.output())[-1])
-
-    def opened(self, number: int) -> float | None:
-        """Return how many WebSockets a worker has accepted since it started; None if it does not answer."""
-        return self._metric(number, "clock_websockets_opened_total")
-
-    def viewers(self, number: int) -> float | None:
-        """Return how many viewers a worker has; None if it does not answer."""
-        return self._metric(number, "clock_members")
-
-    def _metric(self, number: int, name: str) -> float | None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port + number - 1, timeout=5)
-        try:
-            connection.request("GET", "/metrics")
-            text = connection.getresponse().read().decode()
-        except OSError:
-            return None
-        finally:
-            connection.close()
-        return sum(float(value) for value in re.findall(rf"^{name}(?:\{{.*\}})? (\S+)$", text, re.MULTILINE))
-
-    def kill(self) -> None:
-        """End all of them with SIGKILL."""
-        children = process_tree(self.pid)[1:] if self.running else []
-        super().kill()
-        for pid in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
 
 
 class PlainWorker(Worker):

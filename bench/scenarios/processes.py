@@ -12,7 +12,7 @@ from bench.trial.sample import Turn
 from bench.trial.scenario import TakeTurn
 from bench.trial.side import Side, Stage
 from bench.trial.turns import take_turns
-from testbed.processes import Workers
+from testbed.workers import Workers
 
 PROCESSES: Final = "processes"
 WORKERS: Final = 2

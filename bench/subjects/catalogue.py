@@ -5,7 +5,8 @@ from typing import Final
 from bench.subjects.balancer import BALANCED
 from bench.subjects.peers import PEERS
 from bench.subjects.subject import Deployment, Environment, Subject, python_server
-from testbed.processes import PlainWorker, Worker, Workers
+from testbed.processes import PlainWorker, Worker
+from testbed.workers import Workers
 
 
 def worker(name: str, title: str, kind: type[Worker]) -> Subject:

@@ -11,10 +11,11 @@ import pytest
 
 from clock.contract import CLOSE_GOING_AWAY
 from testbed.accounting import waited_s
-from testbed.processes import Program, Workers
+from testbed.processes import Program
 from testbed.recording.checker import MAX_AGE_MS, SHARE, check, gap_beyond_the_machine_ms
 from testbed.recording.record import NS_PER_S, Waits
 from testbed.recording.recorder import Recorder
+from testbed.workers import Workers
 from tests.faults.conftest import RecordProperty, Stack
 from tests.faults.test_worker import CROWD, CROWD_RATE, longest_absence_s, oldest_ms
 

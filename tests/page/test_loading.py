@@ -9,9 +9,9 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Page, Request, Route
 
-from testbed.other_version import copy_tree, from_tree
 from testbed.processes import Broker, Ticker, Worker
 from testbed.proxies.rotation import Rotation
+from testbed.workers import copy_tree, from_tree
 from tests.page.support.fake_timekeeper import open_page
 
 LIVE = "#clock[data-state=live]"

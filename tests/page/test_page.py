@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
-from testbed.other_version import copy_tree, from_tree
 from testbed.processes import Broker, Program, Ticker, Worker
+from testbed.workers import copy_tree, from_tree
 from tests.page.support.fake_timekeeper import open_page, reading
 from tests.page.support.random_queries import random_queries
 from ticker.host_clock import ask_kernel

@@ -51,7 +51,7 @@ TESTED: Final = {
         '"tournament.server"',
     ),
     r"python -m tournament\.server --processes 2 -p 8001 tournament\.asgi:application": (
-        "testbed/processes.py",
+        "testbed/workers.py",
         '"--processes", "2"',
     ),
     r"daphne -p 8001 tournament\.asgi:application": ("testbed/processes.py", '"daphne"'),

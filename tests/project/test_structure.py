@@ -41,8 +41,11 @@ TIME = SCRIPTS / "time"
 # Modules in a folder, at most.
 MAX_MODULES = 13
 
+# Folders of tests that have targets of their own.
+SUITES = {"tests/compose", "tests/faults", "tests/kubernetes", "tests/observe"}
+
 # Folders of tests without a counterpart of the same name: what they test is the project as a whole.
-WHOLE_SYSTEM = {"compose", "endurance", "faults", "kubernetes", "page", "project", "system"}
+WHOLE_SYSTEM = {"compose", "endurance", "faults", "kubernetes", "observe", "page", "project", "system"}
 
 
 @cache
@@ -150,7 +153,7 @@ def test_every_folder_of_tests_is_run() -> None:
     """`make test` runs all folders, except those that have a target of their own."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
     folders = {f"tests/{path.relative_to(ROOT / 'tests').parts[0]}" for path in (ROOT / "tests").rglob("test_*.py")}
-    assert {*settings["testpaths"]} == folders - {"tests/compose", "tests/faults", "tests/kubernetes"}
+    assert {*settings["testpaths"]} == folders - SUITES
 
 
 def test_the_tests_mirror_the_code() -> None:

@@ -14,8 +14,8 @@ import pytest
 from channels.testing import HttpCommunicator
 from django.conf import settings as django_settings
 
-from testbed.other_version import copy_tree, from_tree
 from testbed.processes import ROOT, Broker, PlainWorker, Worker
+from testbed.workers import copy_tree, from_tree
 from tournament.asgi import application
 from tournament.static_files import build as static_build
 from tournament.static_files.build import HashedFiles, build, sources

@@ -1,5 +1,5 @@
 """Everything that ticker and worker use of the internals of redis-py and channels-redis.
 
 redis-py's documented API (clients, commands, exceptions) is used outside too; channels-redis is used here alone.
-tests/project/test_library_internals.py pins each name that is used here, and says where to look when one is missing.
+tests/project/libraries/test_internals.py pins each name that is used here, and says where to look when one is missing.
 """

@@ -19,9 +19,10 @@ import pytest
 
 from clock.contract import CLOSE_FULL, CLOSE_GOING_AWAY
 from testbed.accounting import open_files, process_tree
-from testbed.processes import ROOT, Broker, Program, Ticker, Worker, Workers, accepts_connections, wait_until
+from testbed.processes import ROOT, Broker, Program, Ticker, Worker, accepts_connections, wait_until
 from testbed.viewers import TEXT, Viewer, close, handshake, watch
 from testbed.viewers import connect as connect_viewer
+from testbed.workers import Workers
 
 CLOSE = 0x88  # the first byte of a close frame (RFC 6455, section 5.2)
 

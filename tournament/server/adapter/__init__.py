@@ -10,5 +10,5 @@ The classes here override methods and read attributes that these libraries do no
 - `http_channel.HttpRules`: which HTTP requests are accepted, and how long a client may take;
 - `http_port.Answer`: how a small HTTP port beside the main one is answered.
 
-tests/project/test_library_internals.py pins each name that is used here, and says where to look when one is missing.
+tests/project/libraries/test_internals.py pins each name that is used here, and says where to look when one is missing.
 """

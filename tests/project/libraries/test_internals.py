@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.project.library_pins import PINS
-from tests.project.pin import Pin, instance_names, problem
+from tests.project.libraries.pin import Pin, instance_names, problem
+from tests.project.libraries.pins import PINS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 # Which folder may import which libraries: nothing else does.
 ADAPTERS = {
@@ -96,7 +96,7 @@ def check_with_renamed(directory: Path, file: str, name: str) -> str:
     (copy.parent / file).write_text(changed)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "tests.project.library_pins", package],
+            [sys.executable, "-m", "tests.project.libraries.pins", package],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(directory), "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,

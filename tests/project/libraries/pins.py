@@ -3,13 +3,13 @@
 These are names that are private, or hooks that the library does not document: a new version may rename or change any
 of them without notice.
 
-    python -m tests.project.library_pins [package]     # print what is broken; exit code 1 if anything is
+    python -m tests.project.libraries.pins [package]     # print what is broken; exit code 1 if anything is
 """
 
 import sys
 from collections.abc import Iterator, Mapping
 
-from tests.project.pin import CLASS, INSTANCE, PROPERTY, READ, Pin, problem
+from tests.project.libraries.pin import CLASS, INSTANCE, PROPERTY, READ, Pin, problem
 
 SERVER = "tournament/server/adapter/"
 REDIS = "clock/redis/adapter/"
