@@ -1,4 +1,4 @@
-"""A clock with all its metrics, and a Prometheus that watches it."""
+"""A clock with all its metrics, and a Prometheus that watches it. All tests share them."""
 
 import sys
 import tempfile
@@ -10,7 +10,8 @@ from signal import SIGCONT, SIGSTOP
 
 import pytest
 
-from testbed.processes import Broker, Program, Ticker, Worker, free_port
+from testbed.processes import Broker, Program, Ticker, Worker, free_port, wait_until
+from testbed.proxies.delay import DIRECT, DelayProxy
 from tests.observe.prometheus import Prometheus
 
 # Seconds for which a process is stopped, and between two such times.
@@ -52,30 +53,34 @@ class Watch(Program):
 
 
 class Clock:
-    """A broker, a leader, a standby, two workers and a viewer."""
+    """A broker, a leader, a standby, two workers, and a viewer that reaches the first one through a balancer."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.broker = Broker(directory)
-        self.leader, self.standby = (ObservedTicker(self.broker.url, directory) for _ in range(2))
+        self.tickers = [ObservedTicker(self.broker.url, directory) for _ in range(2)]
         self.workers = [ObservedWorker(self.broker.url, directory) for _ in range(2)]
-        self.watch = Watch(self.workers[0].port, directory)
-
-    @property
-    def tickers(self) -> list[ObservedTicker]:
-        """Both."""
-        return [self.leader, self.standby]
+        self.balancer = DelayProxy(self.workers[0].port, directory, DIRECT)
+        self.watch = Watch(self.balancer.port, directory)
 
     @contextmanager
     def started(self) -> Iterator["Clock"]:
         """Run it."""
         with ExitStack() as stack:
-            stack.enter_context(self.broker)
-            stack.enter_context(self.leader)
-            self.leader.wait_until_leader()
-            for program in (self.standby, *self.workers, self.watch):
+            for program in (self.broker, *self.tickers, *self.workers, self.balancer, self.watch):
                 stack.enter_context(program)
             yield self
+
+    def leader(self, prometheus: Prometheus) -> ObservedTicker:
+        """Return the ticker that leads at present: a test before may have changed that."""
+        query, found = 'clock_ticker_state{state="leader"} == 1', []
+
+        def is_found() -> bool:
+            found[:] = [one["metric"]["instance"].rpartition(":")[2] for one in prometheus.query(query)]
+            return len(found) == 1
+
+        wait_until(is_found, "one ticker leads")
+        return next(ticker for ticker in self.tickers if str(ticker.metrics_port) == found[0])
 
 
 @contextmanager
@@ -99,18 +104,16 @@ def stopped(*programs: Program, pulse: Pulse | None = None) -> Iterator[None]:
     finally:
         is_over.set()
         thread.join()
-        for program in programs:
-            program.signal(SIGCONT)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def clock() -> Iterator[Clock]:
     """A running clock."""
     with tempfile.TemporaryDirectory(prefix="clock-") as directory, Clock(Path(directory)).started() as clock:
         yield clock
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running(clock: Clock) -> Iterator[Prometheus]:
     """A Prometheus that scrapes the clock."""
     with tempfile.TemporaryDirectory(prefix="clock-") as directory, Prometheus(Path(directory)) as prometheus:
@@ -122,7 +125,7 @@ def running(clock: Clock) -> Iterator[Prometheus]:
 
 @pytest.fixture
 def prometheus(running: Prometheus) -> Iterator[Prometheus]:
-    """The same; before and after the test no alert fires."""
+    """The same; before and after the test no alert fires but the watchdog."""
     running.wait_for_peace()
     yield running
     running.wait_for_peace()

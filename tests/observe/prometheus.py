@@ -5,6 +5,7 @@ import re
 import sys
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,34 +15,45 @@ RULES: Final = ROOT / "deploy" / "prometheus" / "clock.rules.yml"
 JOBS: Final = ("clock-ticker", "clock-worker", "clock-watch")
 
 # The windows of the shipped rules, and those of the test.
-WINDOWS: Final = {"[15s]": "[4s]", "[1m]": "[6s]", "[10m]": "[15s]"}
+WINDOWS: Final = {"[15s]": "[5s]", "[1m]": "[6s]", "[10m]": "[10s]"}
+
+# The limits on time of the shipped rules, and those of the test: other tests keep this machine busy, and what breaks is
+# far above both.
+LIMITS: Final = {
+    "clock:ticker_lateness:p99 > 0.01": "clock:ticker_lateness:p99 > 0.06",
+    "clock:worker_lateness:p99 > 0.05": "clock:worker_lateness:p99 > 0.1",
+    "clock:ticks_skipped:rate1m > 1": "clock:ticks_skipped:rate1m > 6",
+    '{quantile="0.99"} > 0.1': '{quantile="0.99"} > 0.25',
+    "clock_watch_bound_seconds > 0.05": "clock_watch_bound_seconds > 0.15",
+}
 
 CONFIGURATION: Final = """
-global: {{scrape_interval: 500ms, scrape_timeout: 400ms, evaluation_interval: 500ms}}
+global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 500ms}}
 rule_files: [rules.yml]
 scrape_configs:
 {jobs}
 """
-JOB: Final = "  - {{job_name: {name}, file_sd_configs: [{{files: [{name}.json], refresh_interval: 500ms}}]}}"
+JOB: Final = "  - {{job_name: {name}, file_sd_configs: [{{files: [{name}.json], refresh_interval: 1s}}]}}"
 
 # Seconds within which an alert must fire, and be resolved.
-DEADLINE_S: Final = 40.0
+DEADLINE_S: Final = 45.0
 
 
-def shortened(rules: str) -> str:
-    """Return the rules with short windows, each with a `for` of one second."""
-    for window, short in WINDOWS.items():
-        rules = rules.replace(window, short)
+def adapted(rules: str) -> str:
+    """Return the rules with the windows and limits of the test, each with a `for` of one second."""
+    for shipped, adapted in {**WINDOWS, **LIMITS}.items():
+        assert shipped in rules, f"no rule has {shipped}"
+        rules = rules.replace(shipped, adapted)
     return re.sub(r"for: \w+", "for: 1s", rules)
 
 
 class Prometheus(Program):
-    """The server. `targets` says what each job scrapes."""
+    """The server. `scrape` says what each job scrapes."""
 
     def __init__(self, directory: Path) -> None:
         self.port = free_port()
         self._directory = directory
-        (directory / "rules.yml").write_text(shortened(RULES.read_text()))
+        (directory / "rules.yml").write_text(adapted(RULES.read_text()))
         jobs = "\n".join(JOB.format(name=name) for name in JOBS)
         (directory / "prometheus.yml").write_text(CONFIGURATION.format(jobs=jobs))
         for job in JOBS:
@@ -63,7 +75,7 @@ class Prometheus(Program):
 
     def _get(self, path: str, **parameters: str) -> Any:
         url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-        with urllib.request.urlopen(url, timeout=5) as response:
+        with urllib.request.urlopen(url, timeout=10) as response:
             return json.load(response)["data"]
 
     def query(self, expression: str) -> list[Any]:
@@ -75,9 +87,22 @@ class Prometheus(Program):
         """Return the names of the alerts that fire."""
         return {one["labels"]["alertname"] for one in self._get("alerts")["alerts"] if one["state"] == "firing"}
 
-    def wait_for(self, *names: str) -> None:
-        """Wait until these alerts fire. Raises: `TooSlow`."""
-        wait_until(lambda: self.firing() >= {*names}, f"{', '.join(names)} fire", DEADLINE_S)
+    def have_fired(self) -> set[str]:
+        """Return the names of the alerts that have fired since it started."""
+        fired = self.query('count by (alertname) (count_over_time(ALERTS{alertstate="firing"}[1h]))')
+        return {one["metric"]["alertname"] for one in fired}
+
+    def wait_for(self, *names: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Wait until these alerts fire at the same time. `meanwhile` is called again and again.
+
+        Raises: `TooSlow`.
+        """
+
+        def all_fire() -> bool:
+            meanwhile()
+            return self.firing() >= {*names}
+
+        wait_until(all_fire, f"{', '.join(names)} fire", DEADLINE_S)
 
     def wait_for_peace(self) -> None:
         """Wait until no alert fires but the watchdog. Raises: `TooSlow`."""

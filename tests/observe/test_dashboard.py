@@ -6,23 +6,35 @@ from typing import Any, Final
 import pytest
 
 from testbed.processes import ROOT, wait_until
+from tests.observe.conftest import Clock
 from tests.observe.prometheus import Prometheus
 
 DASHBOARD: Final[dict[str, Any]] = json.loads((ROOT / "deploy" / "grafana" / "clock.json").read_text())
 PANELS: Final[list[dict[str, Any]]] = DASHBOARD["panels"]
 QUERIES: Final = [target["expr"] for panel in PANELS for target in panel["targets"]]
+(FAILOVERS,) = (annotation["expr"] for annotation in DASHBOARD["annotations"]["list"])
 
 # The width of Grafana's grid.
 COLUMNS: Final = 24
 
 
-@pytest.mark.parametrize("query", [*QUERIES, *(one["expr"] for one in DASHBOARD["annotations"]["list"])])
+@pytest.mark.parametrize("query", QUERIES)
 def test_each_query_returns_data(prometheus: Prometheus, query: str) -> None:
-    """Or, for a condition, it is valid."""
-    if query.startswith("changes("):
-        prometheus.query(query)
-        return
-    wait_until(lambda: bool(prometheus.query(query)), f"there is data for {query}", 20)
+    """Numbers, in a clock that is well."""
+
+    def has_data() -> bool:
+        return any(sample["value"][1] != "NaN" for sample in prometheus.query(query))
+
+    wait_until(has_data, f"there is data for {query}")
+
+
+def test_failovers_are_marked(clock: Clock, prometheus: Prometheus) -> None:
+    """There is an annotation when another ticker leads, and none before and long after."""
+    assert prometheus.query(FAILOVERS) == []
+    leader = clock.leader(prometheus)
+    leader.stop()
+    wait_until(lambda: bool(prometheus.query(FAILOVERS)), "the failover is marked")
+    leader.start()
 
 
 def test_each_panel_says_what_it_shows() -> None:
