@@ -11,7 +11,7 @@ DOCUMENTS: Final = tuple(sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md
 _FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INDENTED: Final = re.compile(r"(?:^(?: {4}|\t).*\n)+", re.MULTILINE)
 _SPAN: Final = re.compile(r"`([^`\n]+)`")
-_PROGRAMS: Final = "make|docker|kubectl|python3?|daphne|pip|pre-commit|npm|npx|uv|curl"
+_PROGRAMS: Final = "make|docker|kubectl|python3?|daphne|pip|pre-commit|npm|npx|uv|curl|promtool|redis-server"
 _COMMAND: Final = re.compile(rf"(?:[A-Z_]+=\S+ )*(?:{_PROGRAMS})\b .+")
 _LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING: Final = re.compile(r"^#+ (.+)$", re.MULTILINE)

@@ -19,12 +19,12 @@ from tournament.up.broker import NoBroker, find_broker, free_port
 PATH = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
 
 
-def up(directory: Path, port: int, *, by_make: bool = False, **environment: str) -> Program:
-    """Return `make up` on a port, or the program that it runs."""
+def up(directory: Path, port: int, *options: str, by_make: bool = False, **environment: str) -> Program:
+    """Return `make up` on a port, or the program that it runs, with these options."""
     if by_make:
         command = ["make", "--no-print-directory", "up", f"PORT={port}"]
     else:
-        command = [sys.executable, "-m", "tournament.up", "--port", str(port)]
+        command = [sys.executable, "-m", "tournament.up", "--port", str(port), *options]
     return Program("up", command, directory, {**PATH, **environment})
 
 
@@ -105,10 +105,10 @@ def test_two_workers(directory: Path, broker: Broker) -> None:
 
 
 def test_make_up_passes_its_options_on() -> None:
-    """What `make up PORT=1234 WORKERS=2` runs."""
-    command = ["make", "--no-print-directory", "--dry-run", "up", "PORT=1234", "WORKERS=2"]
+    """What `make up PORT=1234 WORKERS=2 BIND=0.0.0.0` runs."""
+    command = ["make", "--no-print-directory", "--dry-run", "up", "PORT=1234", "WORKERS=2", "BIND=0.0.0.0"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=True)
-    assert "-m tournament.up --bind 127.0.0.1 --port 1234 --workers 2 " in done.stdout
+    assert "-m tournament.up --bind 0.0.0.0 --port 1234 --workers 2 " in done.stdout
 
 
 def is_ready(port: int) -> bool:
@@ -121,11 +121,17 @@ def is_ready(port: int) -> bool:
 
 
 def test_make_up_with_a_broker_and_a_name(directory: Path, broker: Broker) -> None:
-    """With REDIS_URL it starts no broker; it prints a name that is allowed; and it stops on SIGTERM too."""
+    """With REDIS_URL it starts no broker; it prints a name that is allowed; and it stops on SIGTERM too.
+
+    Another machine reaches it, here by another address, under one of its names.
+    """
     port = free_port()
     settings = {"REDIS_URL": broker.url, "CLOCK_NAMESPACE": "up", "DJANGO_ALLOWED_HOSTS": "clock.lan, 192.0.2.7"}
-    with up(directory, port, by_make=False, **settings) as program:
+    with up(directory, port, "--bind", "0.0.0.0", **settings) as program:
         program.wait_for_output(f"the clock is at http://clock.lan:{port}/clock/")
+        request = urllib.request.Request(f"http://127.0.0.2:{port}/clock/", headers={"Host": f"clock.lan:{port}"})
+        with urllib.request.urlopen(request, timeout=5) as page:
+            assert page.status == 200
         started = family(program.pid)
         assert len(started) == 3
         program.signal(signal.SIGTERM)

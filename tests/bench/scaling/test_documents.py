@@ -76,6 +76,17 @@ def test_the_document_is_written_between_its_markers(docs: Path) -> None:
     assert "Run `make bench`" in write(docs).read_text()
 
 
+def test_the_command_writes_the_document(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--docs`; without it nothing is written."""
+    before = (docs / DOCUMENT).read_text()
+    monkeypatch.setattr(command, "DOCS", docs)
+    monkeypatch.setattr(command, "ROOT", docs)
+    assert command.main([]) == 0
+    assert (docs / DOCUMENT).read_text() == before
+    assert command.main(["--docs"]) == 0
+    assert "### What viewers need" in (docs / DOCUMENT).read_text()
+
+
 def test_all_tables_have_their_columns() -> None:
     """For the terminal and in Markdown, with a row for each number of viewers and each limit."""
     report = Report.of(results(), REDIS)

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shlex
 import signal
 import socket
 import subprocess
@@ -19,7 +20,9 @@ from clock.watch.limits import Limits
 from clock.watch.session import Display, Plan
 from testbed.processes import ROOT, Program, Worker, free_port
 from tests.clock.watch.examples import SCHEMA, summary
+from tests.project.documents import commands
 
+OPERATIONS = ROOT / "docs" / "operations.md"
 COMMAND = [sys.executable, "manage.py", "watch"]
 LIMITS = ["--min-rate", "5", "--max-gap", "5s", "--max-lateness", "5s", "--max-bound", "5s"]
 
@@ -147,6 +150,18 @@ def test_all_options(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert plan == Plan(plan.target, "https://b", None, 90, 10.0, Limits(95, 250, 1_000, 20))
     assert plan.target.stream_url == "ws://a/ws/clock/?rate=auto"
+
+
+def test_the_commands_of_the_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them is valid, and they have all options that are for everybody."""
+    monkeypatch.setattr(module, "Exporter", lambda display, _address, _port: display)
+    documented = [one for one in commands(OPERATIONS) if one.startswith("python manage.py watch ")]
+    plans = [plan_of(*shlex.split(one)[3:], monkeypatch=monkeypatch) for one in documented]
+    assert {plan.target.netloc for plan in plans} == {"clock.example.org", "127.0.0.1:8001"}
+    assert {plan.viewers for plan in plans} == {1, 20}
+    assert {plan.duration_s for plan in plans} == {None, 10.0}
+    assert Limits(95, 250, 50, 20) in {plan.limits for plan in plans}
+    assert {plan.keeps_trying for plan in plans} == {False, True}
 
 
 def test_as_a_monitor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,8 +26,6 @@ from clock.watch.target import parse_target
 from testbed.processes import Worker, free_port
 from testbed.redis_servers import Certificate
 
-HOUR_S = 3_600.0
-
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
 
@@ -50,14 +48,12 @@ class Record:
         self.events += events
 
 
-async def watch(
-    address: str, *, display: Record | None = None, stopping: asyncio.Event | None = None, **plan: Any
-) -> Summary:
+async def watch(address: str, *, display: Record | None = None, **plan: Any) -> Summary:
     """Run a session, for a moment unless the test says otherwise."""
     target = parse_target(address, plan.pop("rate", None))
     values = {"origin": target.origin, "duration_s": 0.3, **plan}
     async with asyncio.timeout(20):
-        return await Session(Plan(target=target, **values), display or Record()).run(stopping or asyncio.Event())
+        return await Session(Plan(target=target, **values), display or Record()).run(asyncio.Event())
 
 
 def frame() -> str:
@@ -66,22 +62,20 @@ def frame() -> str:
     return json.dumps({"message": f"at {at}", "at": at})
 
 
-async def send_frames(connection: ServerConnection, count: int = 1_000_000) -> None:
+async def send_frames(connection: ServerConnection) -> None:
     """Send a frame every 10 ms."""
-    for _ in range(count):
+    while True:
         await connection.send(frame())
         await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
-async def clock(
-    handler: Handler, *, status: HTTPStatus | None = None, ahead_s: float = 0.0, **options: Any
-) -> AsyncIterator[int]:
+async def clock(handler: Handler, *, status: HTTPStatus | None = None, **options: Any) -> AsyncIterator[int]:
     """Run a server with a stream; return its port. With a status, it answers every handshake with that."""
 
     def process(connection: ServerConnection, request: Request) -> Response | None:
         if request.path.startswith("/clock/now"):
-            at = (time.time() + ahead_s) * 1_000
+            at = time.time() * 1_000
             return connection.respond(HTTPStatus.OK, json.dumps({"at": at, "bound": 0.5, "synchronised": True}))
         return None if status is None else connection.respond(status, "")
 
@@ -114,42 +108,20 @@ def ssh_server() -> Iterator[int]:
 
 
 async def test_a_good_stream(worker: Worker) -> None:
-    """Its frames are counted, the bound is known, lateness is plausible, and limits hold."""
-    limits = Limits(min_rate=10, max_gap=5_000, max_lateness=5_000, max_bound=5_000)
+    """Of a real worker: frames, bound and lateness are known, and there is nothing to tell. test_timing.py has figures."""
+    limits = Limits(min_rate=1, max_gap=10_000, max_lateness=10_000, max_bound=10_000)
     record = Record()
-    summary = await watch(f"http://{worker.host}/clock/?rate=50", duration_s=1.0, limits=limits, display=record)
+    summary = await watch(f"http://{worker.host}/clock/?rate=50", viewers=3, limits=limits, display=record)
     assert summary.exit_code == 0, summary
-    # The machine may be busy: then frames are late and fewer.
-    assert 10 <= summary.total.rate <= 51
-    assert summary.seconds == pytest.approx(1.0, abs=0.5)
-    assert summary.bound is not None
-    assert summary.bound < 500
-    assert summary.total.lateness is not None
-    assert -0.1 - summary.bound <= summary.total.lateness.minimum < 1_000
-    assert summary.answers >= 3
-    assert len(summary.versions) == 1
-    assert (summary.connections, summary.reconnects, summary.connected) == (1, 0, 1)
     assert [verdict.holds for verdict in summary.verdicts] == [True] * 4
+    assert summary.target.rate == "50"
+    assert summary.total.lateness is not None
+    assert summary.bound is not None
+    assert summary.total.lateness.minimum >= -summary.bound - 0.1
+    assert (len(summary.versions), summary.answers > 0) == (1, True)
+    assert (summary.viewers, summary.connections, summary.reconnects, summary.connected) == (3, 3, 0, 3)
     assert record.updates
     assert record.events == []
-
-
-async def test_limits_that_do_not_hold(worker: Worker) -> None:
-    """The exit code is 1. There is no failure, because the stream is there."""
-    limits = Limits(min_rate=999, max_gap=0.001, max_lateness=0.0001, max_bound=0.0001)
-    summary = await watch(f"ws://{worker.host}/ws/clock/", limits=limits)
-    assert [verdict.holds for verdict in summary.verdicts][:2] == [False, False]
-    assert not summary.verdicts[3].holds
-    assert (summary.exit_code, summary.failure) == (1, None)
-
-
-async def test_several_viewers(worker: Worker) -> None:
-    """Each has a connection of its own, and all of them count."""
-    summary = await watch(f"http://{worker.host}", viewers=20, rate="10", duration_s=1.0)
-    assert summary.exit_code == 0
-    assert (summary.viewers, summary.connected, summary.connections) == (20, 20, 20)
-    assert summary.total.frames >= 20 * 2
-    assert summary.worst_p99 is not None
 
 
 async def test_another_origin_is_refused(worker: Worker) -> None:
@@ -158,30 +130,6 @@ async def test_another_origin_is_refused(worker: Worker) -> None:
     assert summary.failure is not None
     assert summary.failure.kind is Kind.FORBIDDEN
     assert "--origin" in str(summary.failure)
-
-
-async def test_stopped_by_the_user(worker: Worker) -> None:
-    """The summary has everything up to then."""
-    stopping = asyncio.Event()
-    asyncio.get_running_loop().call_later(0.5, stopping.set)
-    summary = await watch(f"http://{worker.host}", duration_s=None, stopping=stopping)
-    assert summary.exit_code == 0
-    assert summary.total.frames > 5
-
-
-async def test_lateness_is_on_the_tickers_timeline() -> None:
-    """Frames that are sent 100 ms after their time are as late, although the ticker's clock is an hour ahead."""
-
-    async def send_late(connection: ServerConnection) -> None:
-        while True:
-            at = int((time.time() + HOUR_S) * 1_000 - 100) // 10 * 10
-            await connection.send(json.dumps({"message": "late", "at": at}))
-            await asyncio.sleep(0.01)
-
-    async with clock(send_late, ahead_s=HOUR_S) as port:
-        summary = await watch(f"http://127.0.0.1:{port}")
-    assert summary.total.lateness is not None
-    assert 99 <= summary.total.lateness.minimum < 1_000
 
 
 # --- What fails before the first frame ---
@@ -296,58 +244,3 @@ async def test_a_stream_without_frames(handler: Handler, kind: Kind, monkeypatch
     assert summary.failure is not None
     assert summary.failure.kind is kind
     assert summary.exit_code == kind.exit_code
-
-
-# --- What fails later ---
-
-
-async def test_a_worker_that_goes_away() -> None:
-    """The viewer is soon back. The gap, the close code and the reconnect are counted and told."""
-    visits = 0
-
-    async def serve_visits(connection: ServerConnection) -> None:
-        nonlocal visits
-        visits += 1
-        if visits == 1:
-            await send_frames(connection, 20)
-            await connection.close(4012, "the worker is going away")
-        else:
-            await send_frames(connection)
-
-    record = Record()
-    async with clock(serve_visits) as port:
-        summary = await watch(f"http://127.0.0.1:{port}", duration_s=1.0, display=record)
-    assert summary.exit_code == 0, summary
-    assert (summary.closes, summary.reconnects) == ({"4012": 1}, 1)
-    assert 100 < summary.total.longest_gap < 5_000
-    assert "the worker closed the connection with 4012: the worker is going away" in record.events[0]
-    assert "frames again, after" in record.events[1]
-
-
-async def test_a_worker_that_never_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the end the exit code is that of the last attempt, also without limits."""
-    monkeypatch.setattr("clock.watch.statistics.LOST_AFTER_MS", 200.0)
-
-    async def leave(connection: ServerConnection) -> None:
-        await send_frames(connection, 10)
-        server.close(close_connections=False)
-        await connection.close(1011)
-
-    async with serve(leave, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        summary = await watch(f"http://127.0.0.1:{port}", duration_s=1.5)
-    assert summary.failure is not None
-    assert summary.failure.kind is Kind.REFUSED
-    assert "no frame for the last" in str(summary.failure)
-    assert summary.total.longest_gap > 1_000
-
-
-async def test_without_probes_lateness_and_bound_are_unknown() -> None:
-    """A limit on them does not hold then."""
-    async with serve(send_frames, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        summary = await watch(f"http://127.0.0.1:{port}", limits=Limits(max_lateness=1_000, max_bound=1_000))
-    assert (summary.total.lateness, summary.bound) == (None, None)
-    assert summary.unanswered > 0
-    assert [verdict.holds for verdict in summary.verdicts] == [False, False]
-    assert summary.exit_code == 1

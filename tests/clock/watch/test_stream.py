@@ -1,10 +1,9 @@
-"""The stream of one viewer, with scripted connections and a fake clock."""
+"""The stream of one viewer, with scripted connections and virtual time."""
 
 import asyncio
 import errno
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -15,12 +14,12 @@ from websockets.frames import Close
 from clock.watch import stream as module
 from clock.watch.failure import Failure, Kind
 from clock.watch.journal import Journal
-from clock.watch.statistics import Statistics
+from clock.watch.statistics import Span, Statistics
 from clock.watch.stream import Shared, Stream, parse_frame
 from clock.watch.timeline import Answer, Timeline
+from tests.clock.watch.conftest import START_S, VirtualTime
 
 END: Final = "end"  # of a script: nothing more arrives
-WAIT: Final = "wait"  # a moment of real time, which the timer for silence sees
 
 
 def frame(at: int) -> str:
@@ -36,11 +35,12 @@ def closed(code: int | None, reason: str = "") -> ConnectionClosedError:
 class Script:
     """The connections of a viewer, one list each: frames to receive, errors to raise, and pauses in milliseconds.
 
-    A connection whose list is an error fails. After the last one the test ends.
+    A connection whose list is an error fails. After the last one the test ends. `pauses` are those between connections,
+    in seconds.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *connections: list[Any] | Exception) -> None:
-        self.now = 1_000_000.0
+    def __init__(self, time: VirtualTime, *connections: list[Any] | Exception) -> None:
+        self.time = time
         self.pauses: list[float] = []
         self.ended = asyncio.Event()
         self.statistics = Statistics(1, 10)
@@ -49,11 +49,29 @@ class Script:
         self.journal = Journal(lambda: "12:00:00")
         self.keeps_trying = False
         self._connections = iter(connections)
-        monkeypatch.setattr("asyncio.sleep", self._sleep)
-        monkeypatch.setattr("random.uniform", lambda _low, high: high)
+        self._failed_at_s: float | None = None
 
-    def stream(self) -> Stream:
-        """Return the stream of the viewer."""
+    def total(self) -> Span:
+        """Return the statistics up to now."""
+        return self.statistics.total(self.time.now_ms)
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator["Connection"]:
+        if self._failed_at_s is not None:
+            self.pauses.append(round(self.time.now_s - self._failed_at_s, 6))
+        script = next(self._connections, [END])
+        try:
+            if isinstance(script, Exception):
+                raise script
+            yield Connection(self, iter(script))
+        finally:
+            self._failed_at_s = self.time.now_s
+
+    def run(self) -> Failure | None:
+        """Run to the end of the script, and return the failure that ended the stream before, if there is one."""
+        return self.time.run(self._run())
+
+    async def _run(self) -> Failure | None:
         shared = Shared(
             self._open,
             "clock.example:80",
@@ -63,25 +81,9 @@ class Script:
             asyncio.Semaphore(1),
             self.keeps_trying,
         )
-        return Stream(self.viewer, shared, now=lambda: self.now)
-
-    async def _sleep(self, pause_s: float) -> None:
-        self.pauses.append(pause_s)
-        self.now += pause_s * 1_000
-
-    @asynccontextmanager
-    async def _open(self) -> Any:
-        script = next(self._connections, [END])
-        if isinstance(script, Exception):
-            raise script
-        yield Connection(self, iter(script))
-
-    async def run(self) -> Failure | None:
-        """Run to the end of the script, and return the failure that ended the stream before, if there is one."""
-        task = asyncio.create_task(self.stream().run())
+        task = asyncio.create_task(Stream(self.viewer, shared).run())
         ended = asyncio.create_task(self.ended.wait())
-        await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED, timeout=5)
-        assert task.done() or self.ended.is_set()
+        await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
         ended.cancel()
         if not task.done():
             task.cancel()
@@ -104,70 +106,64 @@ class Connection:
         for step in self._steps:
             if isinstance(step, Exception):
                 raise step
-            if step == WAIT:
-                await asyncio.to_thread(time.sleep, 0.15)
-                continue
             if step == END:
                 self._script.ended.set()
                 break
             if isinstance(step, str):
                 return step
-            self._script.now += step
-        await asyncio.Event().wait()
+            await asyncio.sleep(step / 1_000)
+        await asyncio.sleep(3_600)
         raise AssertionError
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Script]:
+def script(virtual_time: VirtualTime) -> Callable[..., Script]:
     """Return a function that makes a script."""
-    return lambda *connections: Script(monkeypatch, *connections)
+    return lambda *connections: Script(virtual_time, *connections)
 
 
-async def test_frames_are_counted(script: Callable[..., Script]) -> None:
+def test_frames_are_counted(script: Callable[..., Script]) -> None:
     """With their gaps and their lateness on the ticker's timeline."""
     one = script([frame(500_000), 10, frame(500_010), 25, frame(500_020), END])
     one.timeline.add_answer(Answer(999_994.0, 1_000_000.0, 499_999.0, 0.0, synchronised=None))
-    assert await one.run() is None
-    total = one.statistics.total(one.now)
-    assert (total.frames, total.longest_gap) == (3, 25)
+    assert one.run() is None
+    total = one.total()
+    assert (total.frames, total.longest_gap) == (3, pytest.approx(25))
     assert total.lateness is not None
     assert total.lateness.p99 - total.lateness.minimum == pytest.approx(15, abs=0.2)
     assert one.viewer.connections == 1
 
 
-async def test_after_4012_it_reconnects_at_once(script: Callable[..., Script]) -> None:
+def test_after_4012_it_reconnects_at_once(script: Callable[..., Script]) -> None:
     """The gap runs from the last frame of the first connection to the first one of the second."""
     one = script([frame(10), closed(4012, "going away")], [30, frame(20), END])
-    assert await one.run() is None
+    assert one.run() is None
     assert one.pauses == [0.25]
     assert one.viewer.closes == {4012: 1}
     assert one.viewer.connections == 2
-    assert one.statistics.total(one.now).longest_gap == 280
+    assert one.total().longest_gap == pytest.approx(280)
     assert one.journal.take() == [
         "12:00:00 the worker closed the connection with 4012: going away",
         "12:00:00 frames again, after 280 ms",
     ]
 
 
-async def test_pauses_grow_while_attempts_fail(script: Callable[..., Script]) -> None:
+def test_pauses_grow_while_attempts_fail(script: Callable[..., Script]) -> None:
     """They double, and are those of a full worker after 4013. Failed attempts are counted by their kind."""
     refused = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
     one = script([frame(10), closed(None)], refused, refused, [closed(4013, "full")], [frame(20), END])
-    assert await one.run() is None
+    assert one.run() is None
     assert one.pauses == [0.25, 0.5, 1.0, 10.0]
     assert one.viewer.closes == {1006: 1, 4013: 1}
     assert one.viewer.failures == {"refused": 2}
 
 
-async def test_the_pause_is_short_again_only_after_a_proof(
-    script: Callable[..., Script], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_pause_is_short_again_only_after_a_proof(script: Callable[..., Script]) -> None:
     """A worker that disconnects everybody after the first frame is not asked again and again; one that lasted is."""
-    monkeypatch.setattr(module, "SILENT_AFTER_S", 1.0)
     brief = [frame(10), closed(1011)]
-    lasting = [frame(10), WAIT, module.PROVEN_AFTER_MS + 1, frame(20), closed(1011)]
+    lasting = [frame(10), module.PROVEN_AFTER_MS / 2, frame(20), module.PROVEN_AFTER_MS / 2 + 1, frame(30), closed(1011)]
     one = script(brief, brief, lasting, brief, [END])
-    assert await one.run() is None
+    assert one.run() is None
     assert one.pauses == [0.25, 0.5, 0.25, 0.5]
 
 
@@ -178,66 +174,67 @@ async def test_the_pause_is_short_again_only_after_a_proof(
         (TimeoutError(), Kind.TIMEOUT),
     ],
 )
-async def test_before_the_first_frame_a_failure_is_final(
+def test_before_the_first_frame_a_failure_is_final(
     script: Callable[..., Script], error: Exception, kind: Kind
 ) -> None:
     """An operator wants to know at once."""
-    failure = await script(error).run()
+    failure = script(error).run()
     assert failure is not None
     assert failure.kind is kind
 
 
-async def test_a_monitor_keeps_trying(script: Callable[..., Script]) -> None:
+def test_a_monitor_keeps_trying(script: Callable[..., Script]) -> None:
     """Also before the first frame."""
     refused = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
     one = script(refused, refused, [frame(10), END])
     one.keeps_trying = True
-    assert await one.run() is None
+    assert one.run() is None
     assert one.viewer.failures == {"refused": 2}
     assert one.viewer.tally.frames == 1
 
 
-async def test_a_full_worker_at_the_start(script: Callable[..., Script]) -> None:
+def test_a_full_worker_at_the_start(script: Callable[..., Script]) -> None:
     """It is a failure, with the worker's reason."""
-    failure = await script([closed(4013, "this worker is full")]).run()
+    failure = script([closed(4013, "this worker is full")]).run()
     assert failure is not None
     assert (failure.kind, "this worker is full" in str(failure)) == (Kind.FULL, True)
 
 
-async def test_a_draining_worker_at_the_start(script: Callable[..., Script]) -> None:
+def test_a_draining_worker_at_the_start(script: Callable[..., Script]) -> None:
     """4012 says that another worker is there; but not for ever."""
     away = [closed(4012)]
     one = script(away, away, [frame(10), END])
-    assert await one.run() is None
-    failure = await script(*[away] * (module.MAX_DETOURS + 1)).run()
+    assert one.run() is None
+    failure = script(*[away] * (module.MAX_DETOURS + 1)).run()
     assert failure is not None
     assert failure.kind is Kind.GOING_AWAY
 
 
-async def test_4008_is_final_at_any_time(script: Callable[..., Script]) -> None:
+def test_4008_is_final_at_any_time(script: Callable[..., Script]) -> None:
     """The worker forbids another attempt."""
-    failure = await script([frame(10), closed(4008, "why")], [frame(20), END]).run()
+    failure = script([frame(10), closed(4008, "why")], [frame(20), END]).run()
     assert failure is not None
     assert failure.kind is Kind.BROKEN_CONTRACT
 
 
-async def test_silence(script: Callable[..., Script], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the first frame it is a failure. Later the viewer reconnects after a pause that does not grow."""
-    monkeypatch.setattr(module, "SILENT_AFTER_S", 0.02)
-    failure = await script([]).run()
+def test_silence(script: Callable[..., Script]) -> None:
+    """Before the first frame it is a failure, after 5 s. Later the viewer reconnects after a pause that does not grow."""
+    one = script([])
+    failure = one.run()
     assert failure is not None
     assert failure.kind is Kind.SILENT
+    assert one.time.now_s - START_S == pytest.approx(module.SILENT_AFTER_S)
     one = script([frame(10)], [frame(20)], [frame(30), END])
-    assert await one.run() is None
+    assert one.run() is None
     assert one.pauses == [2.0, 2.0]
     assert one.viewer.failures == {"silent": 2}
 
 
-async def test_a_frame_that_is_not_newer(script: Callable[..., Script]) -> None:
+def test_a_frame_that_is_not_newer(script: Callable[..., Script]) -> None:
     """On one connection it means that a clock was set: the offset is asked for again. On the next one it does not."""
     one = script([frame(500_000), frame(500_010), closed(4012)], [frame(500_010), frame(400_000), END])
     one.timeline.add_answer(Answer(999_999.0, 1_000_000.0, 500_000.0, 5.0, synchronised=None))
-    assert await one.run() is None
+    assert one.run() is None
     assert one.timeline.steps == 1
 
 
