@@ -1,7 +1,8 @@
 """The Django settings of the clock.
 
 Whatever an operator may change comes from the environment, with a default that is safe for localhost. The table of
-these settings, with their types, limits and descriptions, is in `tournament/configuration/redis_table.py` and `table.py`.
+these settings, with their types, limits and descriptions, is in `tournament/configuration/`: `table.py`, and
+`redis_table.py` for those of Redis.
 
 Raises:
     InvalidSetting: a variable has an invalid value.

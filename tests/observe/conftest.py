@@ -73,7 +73,8 @@ class Clock:
 
     def leader(self, prometheus: Prometheus) -> ObservedTicker:
         """Return the ticker that leads at present: a test before may have changed that."""
-        query, found = 'clock_ticker_state{state="leader"} == 1', []
+        query = 'clock_ticker_state{state="leader"} == 1'
+        found: list[str] = []
 
         def is_found() -> bool:
             found[:] = [one["metric"]["instance"].rpartition(":")[2] for one in prometheus.query(query)]

@@ -1,4 +1,4 @@
-"""The shipped rules: promtool accepts them and their unit tests, and each alert has a severity, a test and a runbook."""
+"""The shipped rules: promtool accepts them and their unit tests. Each alert has a severity, a test and a runbook."""
 
 import re
 import subprocess

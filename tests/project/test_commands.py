@@ -84,7 +84,9 @@ RUN: Final = {
     r"python manage\.py check --deploy": Proof(
         "tests/tournament/test_settings.py::test_djangos_deployment_checks_pass", 'check("--deploy"'
     ),
-    r"python client\.py 127\.0\.0\.1:8001 10": Proof("tests/system/test_clients.py::test_the_python_client", "client.py"),
+    r"python client\.py 127\.0\.0\.1:8001 10": Proof(
+        "tests/system/test_clients.py::test_the_python_client", "client.py"
+    ),
     r"promtool test rules deploy/prometheus/clock\.rules\.test\.yml": Proof(
         "tests/observe/test_rules.py::test_the_unit_tests_pass", '"test", "rules"'
     ),
@@ -92,7 +94,8 @@ RUN: Final = {
     r"docker compose (logs) ticker": Proof("tests/compose", r'"\1"'),
     r"kubectl apply -k deploy/kubernetes/overlays/trial": Proof("tests/kubernetes", '"apply", "-k"'),
     r"kubectl --namespace clock create secret .*": Proof(
-        "tests/kubernetes/test_secret.py::test_the_command_creates_the_secret_that_the_clock_reads", "commands(OPERATIONS)"
+        "tests/kubernetes/test_secret.py::test_the_command_creates_the_secret_that_the_clock_reads",
+        "commands(OPERATIONS)",
     ),
     r"redis-server (--replicaof) .*": Proof(
         "tests/system/test_replica.py::test_the_worker_subscribes_to_the_replica_alone", r'"\1"'

@@ -41,6 +41,7 @@ COMPOSE_VARIABLES: Final = {"CLOCK_BIND", "CLOCK_PORT"}
 # Options of other programs than ours.
 FOREIGN_OPTIONS: Final = {"--scale", "--profile", "--client-output-buffer-limit", "--replicaof", "--from-literal"}
 
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_every_link_leads_somewhere(path: Path) -> None:
     """To a file in git, and to a heading in it."""
@@ -95,7 +96,9 @@ def test_every_option_that_is_mentioned_exists() -> None:
     known = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=30).stdout
     known += (ROOT / "clock" / "static" / "clock" / "clock.css").read_text()  # custom properties look like options
     for top in ("bench", "tests", "testbed", "tournament"):
-        known += "".join(path.read_text() for path in (ROOT / top).rglob("*.py") if path.parent != Path(__file__).parent)
+        known += "".join(
+            path.read_text() for path in (ROOT / top).rglob("*.py") if path.parent != Path(__file__).parent
+        )
     options = {
         option
         for path in DOCUMENTS

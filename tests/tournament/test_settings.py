@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
 
-from tournament.configuration import table
+from tournament.configuration import redis_table, table
 from tournament.configuration.network_parsers import Addresses, Hosts, IpAddress, Networks, Origins, RedisUrl
 from tournament.configuration.origins import InvalidOrigin, normalise
 from tournament.configuration.parsers import Choice, NumberOrAuto, ReadableFile, Switch, Text, TimeZone, WholeNumber
@@ -130,7 +130,7 @@ def test_an_error_never_repeats_a_secret(monkeypatch: pytest.MonkeyPatch) -> Non
     ):
         monkeypatch.setenv("REDIS_URL", url)
         with pytest.raises(InvalidSetting) as caught:
-            read(table.REDIS_URL)
+            read(redis_table.REDIS_URL)
         assert str(caught.value).startswith("REDIS_URL='…' is invalid. Required: redis://")
         assert "sesame" not in str(caught.value)
         assert caught.value.__suppress_context__ or caught.value.__context__ is None
@@ -179,7 +179,7 @@ def test_a_value_may_name_another_variable(monkeypatch: pytest.MonkeyPatch) -> N
     """`$OTHER` stands for the value of OTHER."""
     monkeypatch.setenv("OTHER", "redis://elsewhere")
     monkeypatch.setenv("REDIS_URL", "$OTHER")
-    assert read(table.REDIS_URL) == "redis://elsewhere"
+    assert read(redis_table.REDIS_URL) == "redis://elsewhere"
 
 
 def test_an_address_is_a_host_with_a_port() -> None:

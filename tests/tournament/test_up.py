@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import closing
+from http.client import HTTPConnection
 from importlib import metadata
 from pathlib import Path
 
@@ -127,11 +129,11 @@ def test_make_up_with_a_broker_and_a_name(directory: Path, broker: Broker) -> No
     """
     port = free_port()
     settings = {"REDIS_URL": broker.url, "CLOCK_NAMESPACE": "up", "DJANGO_ALLOWED_HOSTS": "clock.lan, 192.0.2.7"}
-    with up(directory, port, "--bind", "0.0.0.0", **settings) as program:
+    with up(directory, port, "--bind", "0.0.0.0", by_make=False, **settings) as program:
         program.wait_for_output(f"the clock is at http://clock.lan:{port}/clock/")
-        request = urllib.request.Request(f"http://127.0.0.2:{port}/clock/", headers={"Host": f"clock.lan:{port}"})
-        with urllib.request.urlopen(request, timeout=5) as page:
-            assert page.status == 200
+        with closing(HTTPConnection("127.0.0.2", port, timeout=5)) as connection:
+            connection.request("GET", "/clock/", headers={"Host": f"clock.lan:{port}"})
+            assert connection.getresponse().status == 200
         started = family(program.pid)
         assert len(started) == 3
         program.signal(signal.SIGTERM)

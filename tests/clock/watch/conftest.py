@@ -1,4 +1,4 @@
-"""Virtual time: what waits for a moment goes on at once, and the clock shows that moment. So tests know every duration."""
+"""Virtual time: what waits for a moment goes on at once, and the clock shows that moment. So durations are exact."""
 
 import asyncio
 import random

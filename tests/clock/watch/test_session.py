@@ -108,7 +108,7 @@ def ssh_server() -> Iterator[int]:
 
 
 async def test_a_good_stream(worker: Worker) -> None:
-    """Of a real worker: frames, bound and lateness are known, and there is nothing to tell. test_timing.py has figures."""
+    """Of a real worker: lateness and bound are known, and nothing has happened. Figures are in test_timing.py."""
     limits = Limits(min_rate=1, max_gap=10_000, max_lateness=10_000, max_bound=10_000)
     record = Record()
     summary = await watch(f"http://{worker.host}/clock/?rate=50", viewers=3, limits=limits, display=record)

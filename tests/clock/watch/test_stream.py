@@ -128,7 +128,8 @@ def test_frames_are_counted(script: Callable[..., Script]) -> None:
     one.timeline.add_answer(Answer(999_994.0, 1_000_000.0, 499_999.0, 0.0, synchronised=None))
     assert one.run() is None
     total = one.total()
-    assert (total.frames, total.longest_gap) == (3, pytest.approx(25))
+    assert total.frames == 3
+    assert total.longest_gap == pytest.approx(25)
     assert total.lateness is not None
     assert total.lateness.p99 - total.lateness.minimum == pytest.approx(15, abs=0.2)
     assert one.viewer.connections == 1
@@ -161,7 +162,14 @@ def test_pauses_grow_while_attempts_fail(script: Callable[..., Script]) -> None:
 def test_the_pause_is_short_again_only_after_a_proof(script: Callable[..., Script]) -> None:
     """A worker that disconnects everybody after the first frame is not asked again and again; one that lasted is."""
     brief = [frame(10), closed(1011)]
-    lasting = [frame(10), module.PROVEN_AFTER_MS / 2, frame(20), module.PROVEN_AFTER_MS / 2 + 1, frame(30), closed(1011)]
+    lasting = [
+        frame(10),
+        module.PROVEN_AFTER_MS / 2,
+        frame(20),
+        module.PROVEN_AFTER_MS / 2 + 1,
+        frame(30),
+        closed(1011),
+    ]
     one = script(brief, brief, lasting, brief, [END])
     assert one.run() is None
     assert one.pauses == [0.25, 0.5, 0.25, 0.5]
@@ -174,9 +182,7 @@ def test_the_pause_is_short_again_only_after_a_proof(script: Callable[..., Scrip
         (TimeoutError(), Kind.TIMEOUT),
     ],
 )
-def test_before_the_first_frame_a_failure_is_final(
-    script: Callable[..., Script], error: Exception, kind: Kind
-) -> None:
+def test_before_the_first_frame_a_failure_is_final(script: Callable[..., Script], error: Exception, kind: Kind) -> None:
     """An operator wants to know at once."""
     failure = script(error).run()
     assert failure is not None
@@ -218,7 +224,7 @@ def test_4008_is_final_at_any_time(script: Callable[..., Script]) -> None:
 
 
 def test_silence(script: Callable[..., Script]) -> None:
-    """Before the first frame it is a failure, after 5 s. Later the viewer reconnects after a pause that does not grow."""
+    """Before the first frame it is a failure, after 5 s. Later the viewer reconnects; its pause does not grow."""
     one = script([])
     failure = one.run()
     assert failure is not None

@@ -157,7 +157,8 @@ def test_a_good_stream(watch: Watch, virtual_time: VirtualTime) -> None:
         assert value == pytest.approx(3.0, abs=UNCERTAIN_MS)
     assert summary.bound is not None
     assert 0.5 <= summary.bound <= 1.6
-    assert (summary.worker_bound, summary.stall, summary.versions) == (0.5, pytest.approx(0, abs=0.01), ("v",))
+    assert (summary.worker_bound, summary.versions) == (0.5, ("v",))
+    assert summary.stall == pytest.approx(0, abs=0.01)
     assert len(record.updates) == pytest.approx(2.0 / record.interval_s, abs=2)
     assert record.events == []
 
@@ -206,7 +207,7 @@ def test_stopped_by_the_user(watch: Watch, virtual_time: VirtualTime) -> None:
 
 
 def test_a_worker_that_goes_away(watch: Watch, virtual_time: VirtualTime) -> None:
-    """The viewer is back after a quarter of a second. The gap, the close code and the reconnect are counted and told."""
+    """The viewer is back after a quarter of a second. Gap, close code and reconnect are counted and told."""
     clock = Clock(virtual_time, (20, closed(4012, "the worker is going away")), (1_000, None))
     summary, record = watch(clock)
     assert summary.exit_code == 0, summary
