@@ -168,8 +168,8 @@ def problem(command: str, text: str) -> str | None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_every_command_is_run_by_a_test_or_says_what_it_needs(path: Path) -> None:
-    """The registry names the test, which exists and contains the command."""
-    text = text_of(path)
+    """The registry names the test, which exists and contains the command. The changelog leaves needs to the others."""
+    text = "".join(map(text_of, DOCUMENTS)) if path.name == "CHANGELOG.md" else text_of(path)
     assert {command: wrong for command in commands(path) if (wrong := problem(command, text))} == {}
 
 

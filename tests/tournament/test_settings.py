@@ -346,11 +346,12 @@ def test_the_namespace_is_the_prefix_of_every_channel(fresh_settings: dict[str, 
 def test_the_settings_are_plain_assignments_from_the_table(fresh_settings: dict[str, Any]) -> None:
     """Each setting of the table is read in settings.py exactly once, under its own name or Django's."""
     source = (ROOT / "tournament" / "settings.py").read_text()
-    assigned = re.findall(r"^([A-Z_]+) = read\(table\.([A-Z_]+)\)", source, re.MULTILINE)
-    assert sorted(name for _, name in assigned) == sorted(setting.name for setting in table.SETTINGS)
-    for name, in_table in assigned:
+    assigned = re.findall(r"^([A-Z_]+) = read\(((?:redis_)?table)\.([A-Z_]+)\)", source, re.MULTILINE)
+    assert sorted(name for _, _, name in assigned) == sorted(setting.name for setting in table.SETTINGS)
+    modules = {"table": table, "redis_table": redis_table}
+    for name, module, in_table in assigned:
         assert name == in_table.removeprefix("DJANGO_") if in_table.startswith("DJANGO_") else name == in_table
-        assert getattr(table, in_table).name == in_table
+        assert getattr(modules[module], in_table).name == in_table
         assert name in fresh_settings
 
 

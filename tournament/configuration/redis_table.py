@@ -1,4 +1,4 @@
-"""The table of settings, part one: how to reach the Redis server."""
+"""The part of the table of settings that says how to reach Redis; `table.py` has all of them."""
 
 from typing import Any, Final
 
