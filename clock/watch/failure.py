@@ -79,7 +79,7 @@ def _from_close(error: ConnectionClosed) -> Failure:
     code = close_code(error)
     if error.rcvd is None:
         return Failure(Kind.CLOSED, "the connection ended without a close code: the worker or a proxy cut it off")
-    text = f"the worker closed the connection with {code}"
+    text = f"closed with {code}"
     # It is shown on a terminal, so it must not contain escape sequences.
     reason = "".join(character if character.isprintable() else "?" for character in error.rcvd.reason)
     return Failure(_BY_CLOSE_CODE.get(code, Kind.CLOSED), f"{text}: {reason}" if reason else text)

@@ -6,10 +6,11 @@ import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-from testbed.processes import ROOT, Program, accepts_connections, free_port, wait_until
+from testbed.processes import ROOT, Program, free_port, wait_until
 
 RULES: Final = ROOT / "deploy" / "prometheus" / "clock.rules.yml"
 JOBS: Final = ("clock-ticker", "clock-worker", "clock-watch")
@@ -62,9 +63,16 @@ class Prometheus(Program):
         super().__init__("prometheus", [*command, f"--web.listen-address=127.0.0.1:{self.port}"], directory)
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it and wait until it is ready."""
         super().start()
-        wait_until(lambda: accepts_connections(self.port), "Prometheus answers")
+        wait_until(self._is_ready, "Prometheus is ready", DEADLINE_S)
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=5) as response:
+                return bool(response.status == HTTPStatus.OK)
+        except OSError:
+            return False
 
     def scrape(self, job: str, ports: list[int]) -> None:
         """Have a job scrape these ports of this machine."""

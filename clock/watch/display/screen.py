@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from typing import Final
 
+from rich.box import HORIZONTALS
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -72,4 +73,5 @@ def screen(summary: Summary, events: list[str]) -> RenderableType:
     parts: list[RenderableType] = [time, Text(), table]
     if events:
         parts += [Text(), *(Text(event, style=_FAINT, no_wrap=True, overflow="ellipsis") for event in events)]
-    return Panel(Group(*parts), title=summary.target.stream_url, padding=(1, 2), width=WIDTH)
+    # Without vertical lines, which many fonts do not join.
+    return Panel(Group(*parts), HORIZONTALS, title=summary.target.stream_url, padding=(1, 2), width=WIDTH)

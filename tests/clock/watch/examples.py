@@ -16,7 +16,7 @@ MEASURED: Final = Measured(rate=99.8, gap=71.6, lateness=3.9, bound=1.2)
 LIMITS: Final = Limits(min_rate=95, max_gap=250, max_lateness=50, max_bound=20)
 
 EVENTS: Final = [
-    "12:47:12 (3 times) the worker closed the connection with 4012: the worker is going away",
+    "12:47:12 (3 times) closed with 4012: the worker is going away",
     "12:47:12 (3 times) frames again, after 72 ms",
 ]
 

@@ -144,7 +144,7 @@ def test_after_4012_it_reconnects_at_once(script: Callable[..., Script]) -> None
     assert one.viewer.connections == 2
     assert one.total().longest_gap == pytest.approx(280)
     assert one.journal.take() == [
-        "12:00:00 the worker closed the connection with 4012: going away",
+        "12:00:00 closed with 4012: going away",
         "12:00:00 frames again, after 280 ms",
     ]
 

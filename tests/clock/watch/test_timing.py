@@ -215,7 +215,7 @@ def test_a_worker_that_goes_away(watch: Watch, virtual_time: VirtualTime) -> Non
     assert summary.total.longest_gap == pytest.approx(260)
     assert summary.total.long_gaps == 1
     assert record.events == [
-        "the worker closed the connection with 4012: the worker is going away",
+        "closed with 4012: the worker is going away",
         "frames again, after 260 ms",
     ]
 

@@ -15,6 +15,8 @@ from tests.clock.watch.examples import EVENTS, summary
 
 PICTURE: Final = ROOT / "docs" / "pictures" / "watch.svg"
 
+TITLE: Final = "python manage.py watch https://clock.example.org --viewers 20 --min-rate 95 …"
+
 # The picture must not load a font from elsewhere.
 _FONTS: Final = re.compile(r" *@font-face \{.*?\}\n", re.DOTALL)
 
@@ -23,7 +25,7 @@ def picture() -> str:
     """Return the picture, of an example."""
     console = Console(file=io.StringIO(), record=True, width=WIDTH, force_terminal=True, color_system="truecolor")
     console.print(screen(summary(), EVENTS))
-    drawn = console.export_svg(title="python manage.py watch", unique_id="watch")
+    drawn = console.export_svg(title=TITLE, unique_id="watch")
     return "".join(f"{line.rstrip()}\n" for line in _FONTS.sub("", drawn).splitlines())
 
 
