@@ -107,6 +107,16 @@ def stopped(*programs: Program, pulse: Pulse | None = None) -> Iterator[None]:
         thread.join()
 
 
+@contextmanager
+def killed(program: Program) -> Iterator[None]:
+    """End a process, and start it again at the end."""
+    program.kill()
+    try:
+        yield
+    finally:
+        program.start()
+
+
 @pytest.fixture(scope="session")
 def clock() -> Iterator[Clock]:
     """A running clock."""
@@ -117,10 +127,13 @@ def clock() -> Iterator[Clock]:
 @pytest.fixture(scope="session")
 def running(clock: Clock) -> Iterator[Prometheus]:
     """A Prometheus that scrapes the clock."""
-    with tempfile.TemporaryDirectory(prefix="clock-") as directory, Prometheus(Path(directory)) as prometheus:
-        prometheus.scrape("clock-ticker", [ticker.metrics_port for ticker in clock.tickers])
-        prometheus.scrape("clock-worker", [worker.metrics_port for worker in clock.workers])
-        prometheus.scrape("clock-watch", [clock.watch.metrics_port])
+    with (
+        tempfile.TemporaryDirectory(prefix="clock-") as directory,
+        Prometheus(Path(directory)) as prometheus,
+        prometheus.scraping("clock-ticker", [ticker.metrics_port for ticker in clock.tickers]),
+        prometheus.scraping("clock-worker", [worker.metrics_port for worker in clock.workers]),
+        prometheus.scraping("clock-watch", [clock.watch.metrics_port]),
+    ):
         yield prometheus
 
 

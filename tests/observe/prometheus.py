@@ -5,7 +5,8 @@ import re
 import sys
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -49,7 +50,7 @@ def adapted(rules: str) -> str:
 
 
 class Prometheus(Program):
-    """The server. `scrape` says what each job scrapes."""
+    """The server. `scraping` says what each job scrapes."""
 
     def __init__(self, directory: Path) -> None:
         self.port = free_port()
@@ -58,7 +59,7 @@ class Prometheus(Program):
         jobs = "\n".join(JOB.format(name=name) for name in JOBS)
         (directory / "prometheus.yml").write_text(CONFIGURATION.format(jobs=jobs))
         for job in JOBS:
-            self.scrape(job, [])
+            self._scrape(job, "[]")
         command = ["prometheus", f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/data"]
         super().__init__("prometheus", [*command, f"--web.listen-address=127.0.0.1:{self.port}"], directory)
 
@@ -74,11 +75,20 @@ class Prometheus(Program):
         except OSError:
             return False
 
-    def scrape(self, job: str, ports: list[int]) -> None:
-        """Have a job scrape these ports of this machine."""
+    @contextmanager
+    def scraping(self, job: str, ports: list[int]) -> Iterator[None]:
+        """Have a job scrape these ports of this machine, and at the end the ports as before."""
+        before = (self._directory / f"{job}.json").read_text()
+        self._scrape(job, json.dumps([{"targets": [f"127.0.0.1:{port}" for port in ports]}]))
+        try:
+            yield
+        finally:
+            self._scrape(job, before)
+
+    def _scrape(self, job: str, targets: str) -> None:
         path = self._directory / f"{job}.json"
         temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}" for port in ports]}]))
+        temporary.write_text(targets)
         temporary.rename(path)
 
     def _get(self, path: str, **parameters: str) -> Any:

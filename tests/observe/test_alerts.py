@@ -13,7 +13,7 @@ import redis
 
 from testbed.proxies.delay import DIRECT, Line
 from testbed.viewers import close, connect, watch
-from tests.observe.conftest import Clock, ObservedTicker, stopped
+from tests.observe.conftest import Clock, ObservedTicker, killed, stopped
 from tests.observe.prometheus import RULES, Prometheus
 
 pytestmark = pytest.mark.timeout(180)
@@ -32,10 +32,8 @@ def test_two_leaders(clock: Clock, prometheus: Prometheus) -> None:
     """A ticker that believes to be the leader beside the real one."""
     second = ObservedTicker(clock.broker.url, clock.directory)
     second.command = [second.command[0], "-m", "testbed.faults.false_leader", "1"]
-    with second:
-        prometheus.scrape("clock-ticker", [one.metrics_port for one in (*clock.tickers, second)])
+    with second, prometheus.scraping("clock-ticker", [one.metrics_port for one in (*clock.tickers, second)]):
         prometheus.wait_for("ClockTwoLeaders")
-        prometheus.scrape("clock-ticker", [one.metrics_port for one in clock.tickers])
 
 
 def test_workers_without_redis(clock: Clock, prometheus: Prometheus) -> None:
@@ -52,16 +50,19 @@ def test_a_slow_redis(clock: Clock, prometheus: Prometheus) -> None:
 
 def test_no_balancer(clock: Clock, prometheus: Prometheus) -> None:
     """A viewer cannot connect."""
-    clock.balancer.kill()
-    prometheus.wait_for("ClockUnreachable")
-    clock.balancer.start()
+    with killed(clock.balancer):
+        prometheus.wait_for("ClockUnreachable")
 
 
 def test_a_saturated_balancer(clock: Clock, prometheus: Prometheus) -> None:
-    """A viewer behind it gets frames late, and cannot know the time well."""
+    """A viewer behind it gets frames late, and one that comes then cannot know the time well."""
     clock.balancer.restart(SATURATED)
-    prometheus.wait_for("ClockLateForViewers", "ClockBoundWide")
-    clock.balancer.restart(DIRECT)
+    try:
+        with killed(clock.watch):
+            pass
+        prometheus.wait_for("ClockLateForViewers", "ClockBoundWide")
+    finally:
+        clock.balancer.restart(DIRECT)
 
 
 def test_an_unsynchronised_host(clock: Clock, prometheus: Prometheus) -> None:
@@ -69,8 +70,10 @@ def test_an_unsynchronised_host(clock: Clock, prometheus: Prometheus) -> None:
     leader = clock.leader(prometheus)
     (standby,) = (one for one in clock.tickers if one is not leader)
     standby.synchronise(is_synchronised=False)
-    prometheus.wait_for("ClockUnsynchronised")
-    standby.synchronise(is_synchronised=True)
+    try:
+        prometheus.wait_for("ClockUnsynchronised")
+    finally:
+        standby.synchronise(is_synchronised=True)
 
 
 def test_a_leader_whose_machine_stalls(clock: Clock, prometheus: Prometheus) -> None:
@@ -93,25 +96,25 @@ def test_links_to_redis_that_fail(clock: Clock, prometheus: Prometheus) -> None:
 def test_full_workers(clock: Clock, prometheus: Prometheus) -> None:
     """The first is full, and then all are."""
     viewers = [connect(clock.workers[0].port) for _ in range(4)]  # and the one that watches
-    prometheus.wait_for("ClockSaturated", meanwhile=partial(watch, viewers, 0.2))
-    assert "ClockFull" not in prometheus.firing()
-    viewers += [connect(clock.workers[1].port) for _ in range(5)]
-    prometheus.wait_for("ClockFull", meanwhile=partial(watch, viewers, 0.2))
-    close(viewers)
+    try:
+        prometheus.wait_for("ClockSaturated", meanwhile=partial(watch, viewers, 0.2))
+        assert "ClockFull" not in prometheus.firing()
+        viewers += [connect(clock.workers[1].port) for _ in range(5)]
+        prometheus.wait_for("ClockFull", meanwhile=partial(watch, viewers, 0.2))
+    finally:
+        close(viewers)
 
 
 def test_a_worker_that_is_gone(clock: Clock, prometheus: Prometheus) -> None:
     """It does not answer Prometheus."""
-    clock.workers[1].kill()
-    prometheus.wait_for("ClockTargetDown")
-    clock.workers[1].start()
+    with killed(clock.workers[1]):
+        prometheus.wait_for("ClockTargetDown")
 
 
 def test_nobody_watches(clock: Clock, prometheus: Prometheus) -> None:
     """Without `watch`, nobody sees what viewers see."""
-    prometheus.scrape("clock-watch", [])
-    prometheus.wait_for("ClockMetricsAbsent")
-    prometheus.scrape("clock-watch", [clock.watch.metrics_port])
+    with prometheus.scraping("clock-watch", []):
+        prometheus.wait_for("ClockMetricsAbsent")
 
 
 def test_every_alert_has_fired(prometheus: Prometheus) -> None:
