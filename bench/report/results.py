@@ -18,7 +18,7 @@ from bench.trial import figures
 from bench.trial.figures import FLOOR, WORKER, Turns
 from bench.trial.scenario import Record, Scenario, verdicts
 from bench.trial.target import Verdict, judge
-from clock.broadcast.rate_control import BUSY_FROM, FULL_FROM
+from clock.broadcast.rate_control import BUSY_FROM, FULL_FROM, OVERBOOKING
 
 # A subject of one process that waits for longer was not alone on its core: the machine was not idle.
 MAX_WAITED_PERCENT = 5.0
@@ -61,8 +61,8 @@ class Point:
 class Results:
     """The results of one session. `not_measured` says why scenarios have no figures.
 
-    `refuses_from` are the loads from which on the worker refused newcomers that request much, and all: settings of its
-    code that the figures depend on.
+    `refuses_from` are the loads from which on the worker refused newcomers that request much, and all, and how many
+    times as high they were without viewers at auto: settings of its code that the figures depend on.
     """
 
     machine: dict[str, str | int] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class Results:
 
 def compute(session: Session, machine: dict[str, str | int], minutes: float) -> Results:
     """Return the results of what was measured."""
-    results = Results(machine, minutes, refuses_from=[BUSY_FROM, FULL_FROM])
+    results = Results(machine, minutes, refuses_from=[BUSY_FROM, FULL_FROM, OVERBOOKING])
     for scenario in SCENARIOS:
         record = session.records.get(scenario.name)
         if record is None:

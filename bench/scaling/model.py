@@ -9,16 +9,16 @@ A load of 1.0 is one core. A worker predicts its own load in the same way, from 
 from dataclasses import dataclass
 from typing import Final, Self
 
-from bench.scaling.points import FULL_RATE, IDLE, PAGES, PROXY, Measured
-from clock.broadcast.rate_control import BUSY_FROM, FULL_FROM, ROOM, TARGET
+from bench.scaling.points import FULL_RATE, IDLE, PAGES, PROXY, Measured, Refusal
+from clock.broadcast.rate_control import BUSY_FROM, FULL_FROM, OVERBOOKING, ROOM, TARGET
 from clock.contract import AUTO_RATES
 
 # The load that a worker is planned for. It leaves a third of a core for handshakes, page loads and the viewers of a
 # host that was lost.
 PLANNED_LOAD: Final = TARGET
 
-# The loads from which on the present worker refuses newcomers that request much, and all of them.
-PRESENT: Final = (BUSY_FROM, FULL_FROM)
+# When the present worker refuses newcomers.
+PRESENT: Final = Refusal(BUSY_FROM, FULL_FROM, OVERBOOKING)
 
 LOWEST_RATE: Final = AUTO_RATES[-1]
 
@@ -109,13 +109,18 @@ class Model:
         *,
         beside: int = 0,
         beside_rate: int = 0,
-        refuses_from: tuple[float, float] = PRESENT,
+        refuses_from: Refusal = PRESENT,
     ) -> int:
         """Return how many viewers a worker admits, beside others: with a rate of their own, or at auto (None).
 
-        It refuses those with high rates from the first of two loads on, and all from the second.
+        The others have a rate of their own. Of loads, the worker refuses high rates from the first on, and all from the
+        second.
         """
-        busy_from, full_from = refuses_from
-        limit, rate = (busy_from, rate) if rate is not None and rate > LOWEST_RATE else (full_from, LOWEST_RATE)
+        busy_from, full_from, overbooking = refuses_from
+        limit = full_from if rate is None or rate <= LOWEST_RATE else busy_from
+        if rate is None:
+            rate = LOWEST_RATE
+        else:
+            limit *= overbooking
         room = limit - self.load(beside, beside * beside_rate)
         return max(0, int(room / (self.costs.viewer + rate * self.costs.frame)))

@@ -32,7 +32,7 @@ WORKER_HEADINGS: Final = (
     "frames/s",
     f"pages at a load of {100 * PLANNED_LOAD:.0f} %",
     "pages at auto that get this rate",
-    "viewers until newcomers are refused",
+    "viewers that request this rate, until newcomers are refused",
 )
 
 

@@ -6,7 +6,7 @@ They come from docs/bench.json, which `make bench` writes.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from bench.report.results import Results, Row
 from bench.scenarios.catalogue import SCENARIOS
@@ -111,12 +111,22 @@ class Overload:
     refused: int
 
 
+class Refusal(NamedTuple):
+    """The loads from which on a worker refuses newcomers that request much, and all of them.
+
+    Without viewers at auto they are `overbooking` times as high.
+    """
+
+    busy_from: float
+    full_from: float
+    overbooking: float = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """All measured points. `memory_bytes` is what a page takes in the worker's process.
 
-    `refuses_from` are the loads from which on the worker refused newcomers that request much, and all of them; None if
-    the results do not say.
+    `refuses_from` is None if the results do not say when the worker refused viewers.
     """
 
     points: list[Point]
@@ -124,7 +134,7 @@ class Measured:
     requests: Arrivals
     overload: Overload
     memory_bytes: float
-    refuses_from: tuple[float, float] | None
+    refuses_from: Refusal | None
 
     @classmethod
     def of(cls, results: Results) -> "Measured":
@@ -147,7 +157,7 @@ class Measured:
                 round(_remarked(arrival, r"refused ([\d.]+)")),
             ),
             memory_bytes=(1 << 20) * ((pages.memory_mib or 0.0) - (idle.memory_mib or 0.0)) / 9_000,
-            refuses_from=(results.refuses_from[0], results.refuses_from[1]) if results.refuses_from else None,
+            refuses_from=Refusal(*results.refuses_from) if results.refuses_from else None,
         )
 
     def point(self, scenario: str) -> Point:

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from bench.report.results import Results, Row
-from bench.scaling.model import Costs, Model
+from bench.scaling.model import PRESENT, Costs, Model
 from bench.scaling.points import CROWDS, OVERLOAD, PAGE_LOADS, STORM, TITLES
 from bench.scaling.redis_figures import RedisFigures, Run
 from bench.trial.figures import WORKER
-from clock.broadcast.rate_control import BUSY_FROM, FULL_FROM
 
 COSTS: Final = Costs(
     ticks=0.03,
@@ -67,7 +66,7 @@ def results(costs: Costs = COSTS, slower: Mapping[str, float] = {}, admitted: in
         row(PAGE_LOADS, WORKER, 1.0, remark=f"seconds {400 * 30 * costs.request:g}, files 30, mib 45"),
         row(OVERLOAD, "arrival", 1.0, remark=f"connected after 9.00 s, refused {8_000 - room:g}, admitted {room:g}"),
     ]
-    return Results(machine=MACHINE, minutes=15.0, rows=rows, refuses_from=[BUSY_FROM, FULL_FROM])
+    return Results(machine=MACHINE, minutes=15.0, rows=rows, refuses_from=[*PRESENT])
 
 
 def row(

@@ -6,7 +6,7 @@ import pytest
 
 from bench.scaling.agreement import CHECK, TOLERANCE, UNUSED, compare, disagreements, rows
 from bench.scaling.model import PLANNED_LOAD, Costs, Model
-from bench.scaling.points import CALIBRATION, Measured, NotMeasured
+from bench.scaling.points import CALIBRATION, Measured, NotMeasured, Refusal
 from clock.broadcast.fan_out import FanOut
 from clock.broadcast.load import INITIAL_WRITING_S, TICKS_COST, VIEWER_COST
 from clock.broadcast.rate_control import RateControl
@@ -71,7 +71,7 @@ def test_viewers_that_were_refused_at_another_load_are_predicted_from_that() -> 
     model = Model(COSTS)
     others = replace(results(admitted=3_000), refuses_from=[0.7, 0.75])
     found = {one.title: one for one in compare(model, Measured.of(others)) if one.figure == "viewers admitted"}
-    assert found["2,400 viewers at 100 frames/s"].predicted == model.admitted(100, refuses_from=(0.7, 0.75))
+    assert found["2,400 viewers at 100 frames/s"].predicted == model.admitted(100, refuses_from=Refusal(0.7, 0.75))
     assert {one.use for one in found.values()} == {CHECK}
     unknown = compare(model, Measured.of(replace(others, refuses_from=[])))
     assert {one.use for one in unknown if one.figure == "viewers admitted"} == {UNUSED}
@@ -88,13 +88,13 @@ def test_results_without_a_scenario_are_refused() -> None:
 
 
 def test_viewers_that_were_refused_are_in_no_load() -> None:
-    """The worker refused some of 1,600 and of 2,400, and the model knows how many."""
+    """The worker refused some of 2,400, and the model knows how many."""
     measured = Measured.of(results())
     refused = [one for one in measured.points if one.viewers < one.crowd.viewers]
-    assert [one.crowd.viewers for one in refused] == [1_600, 2_400]
+    assert [one.crowd.viewers for one in refused] == [2_400]
     assert {one.viewers for one in refused} == {Model(COSTS).admitted(100)}
     figures = [one.figure for one in compare(Model(COSTS), measured)]
-    assert figures.count("viewers admitted") == 3  # and in the overload
+    assert figures.count("viewers admitted") == 2  # and in the overload
 
 
 def test_pages_put_the_planned_load_on_a_worker() -> None:
@@ -106,13 +106,17 @@ def test_pages_put_the_planned_load_on_a_worker() -> None:
         assert below <= PLANNED_LOAD < above
 
 
-def test_the_model_admits_as_many_as_the_worker() -> None:
-    """The rate control of a worker is full with a viewer more, if everything costs what the worker expects."""
+@pytest.mark.parametrize("rate", [None, 10, 100])
+def test_the_model_admits_as_many_as_the_worker(rate: int | None) -> None:
+    """The rate control of a worker is full with a viewer more, if everything costs what the worker expects.
+
+    Where all have a rate of their own, it overbooks its core.
+    """
     fan_out = FanOut(now=lambda: 0.0)
     control = RateControl(fan_out, now=lambda: 0.0, cpu=lambda: 0.0)
     expected = replace(COSTS, ticks=TICKS_COST, viewer=VIEWER_COST, frame=INITIAL_WRITING_S)
-    request = StreamRequest(AUTO, any_phase=True)
-    for _ in range(Model(expected).admitted()):
+    request = StreamRequest(AUTO if rate is None else rate, any_phase=True)
+    for _ in range(Model(expected).admitted(rate)):
         fan_out.join(FakeViewer(), request)
     assert control.has_room_for(request)
     fan_out.join(FakeViewer(), request)
