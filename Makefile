@@ -37,7 +37,7 @@ tools-%: .venv/.ready
 test: tools-test  ## Run the tests, in PROCESSES=3 processes, which mostly wait (3 minutes; TESTS=path for some of them; INSTALL=no)
 	$(run) -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -p tests.scheduling $(TESTS)
 
-soak: tools-soak  ## Run the tests that need a minute of real time each (7 minutes)
+soak: tools-soak  ## Run the tests that need real time or many processes (9 minutes)
 	$(run) -m pytest -m soak $(TESTS)
 
 bench-test: tools-test  ## Run each kind of scenario of the benchmark with few viewers (half a minute)

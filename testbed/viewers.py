@@ -5,11 +5,15 @@ import json
 import os
 import selectors
 import socket
+import struct
 import time
 from dataclasses import dataclass, field
 
 # The first byte of an unfragmented frame (RFC 6455, section 5.2).
 TEXT, PING, PONG = 0x81, 0x89, 0x8A
+
+# A close frame with the code 1000, masked by zeros.
+CLOSE_1000 = bytes((0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8))
 
 
 @dataclass(eq=False)
@@ -52,6 +56,11 @@ def connect(port: int, path: str = "/ws/clock/", address: str = "127.0.0.1") -> 
         raise
     client.setblocking(False)
     return Viewer(client, buffer=rest)
+
+
+def reset_on_close(client: socket.socket) -> None:
+    """Have a socket's close reset the connection: it lingers for no time."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def handshake(client: socket.socket, port: int, path: str) -> bytes:

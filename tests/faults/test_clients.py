@@ -10,7 +10,7 @@ from testbed import accounting
 from testbed.processes import TooSlow, Worker
 from testbed.recording.checker import check
 from testbed.recording.recorder import Recorder
-from testbed.viewers import close, connect
+from testbed.viewers import CLOSE_1000, close, connect
 from tests.faults.conftest import RecordProperty, Stack
 
 SLOW_CLIENTS = 1_000
@@ -18,8 +18,6 @@ REQUEST_TIMEOUT_S = 6.0
 
 # Connections a second, for how many seconds, and for how many before they count.
 CHURN, CHURN_S, WARM_UP_S = 100, 60, 5
-
-CLOSE_1000 = bytes((0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8))  # a close frame with the code 1000
 
 
 @pytest.mark.fault(

@@ -64,6 +64,7 @@ def other_servers(broker: Broker, ticker: Ticker, directory: Path) -> Iterator[d
         yield servers
 
 
+@pytest.mark.soak
 def test_other_servers_send_the_same_frames(other_servers: dict[str, tuple[Program, int]]) -> None:
     """Without the worker's extension, frames are sent with `websocket.send`: the same ones, at each rate.
 

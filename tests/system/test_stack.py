@@ -56,6 +56,7 @@ def rises(times: list[int]) -> bool:
     return all(before < after for before, after in pairwise(times))
 
 
+@pytest.mark.soak
 def test_workers_send_the_same_ticks_and_fail_alone(
     broker: Broker, ticker: Ticker, worker: Worker, directory: Path
 ) -> None:
@@ -115,6 +116,7 @@ def clock(directory: Path) -> Iterator[Clock]:
         assert "Traceback" not in worker.output() + ticker.output()
 
 
+@pytest.mark.soak
 def test_frames_continue_after_the_ticker_restarts(clock: Clock) -> None:
     """A ticker is killed and starts again: viewers keep their connections, and no time comes twice."""
     viewer = connect(clock.worker.port)

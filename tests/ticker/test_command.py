@@ -214,6 +214,7 @@ def test_a_redis_that_hangs_does_not_prevent_a_stop(directory: Path) -> None:
                 assert "Traceback" not in ticker.output()
 
 
+@pytest.mark.soak
 def test_a_resolver_that_hangs_does_not_prevent_a_stop(directory: Path) -> None:
     """A thread cannot be cancelled. The process exits without waiting for it, with another exit code."""
     changes = """
@@ -297,6 +298,7 @@ def test_a_redis_that_refuses(directory: Path) -> None:
         assert "sesame" not in ticker.output()
 
 
+@pytest.mark.soak
 def test_a_redis_that_is_loading(directory: Path) -> None:
     """It replies LOADING to every command. The ticker waits, and logs the reason."""
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -125,6 +125,7 @@ def test_a_full_redis(kind: str, directory: Path) -> None:
             assert standby.output().count(PUBLISHING) == 1
 
 
+@pytest.mark.soak
 @SERVERS
 def test_a_redis_that_evicts_keys(kind: str, directory: Path) -> None:
     """With allkeys-lru, while others write: the keys of the clock are in use, so other keys are evicted."""

@@ -239,6 +239,7 @@ def test_a_read_only_file_system(tmp_path: Path, few: dict[str, bytes], caplog: 
     shutil.rmtree(target.parent)
 
 
+@pytest.mark.soak
 def test_workers_that_start_at_once_share_one_build(tmp_path: Path) -> None:
     """Each builds for itself, the first one to finish keeps its build, and the others use it."""
     tree = copy_tree(tmp_path / "tree")

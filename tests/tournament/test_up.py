@@ -141,6 +141,7 @@ def test_make_up_with_a_broker_and_a_name(directory: Path, broker: Broker) -> No
     assert not alive(started)
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 @pytest.mark.parametrize("victim", ["make", "the supervisor"])
 def test_no_process_is_left_when_make_up_is_killed(directory: Path, victim: str) -> None:

@@ -176,6 +176,7 @@ async def test_sentinels_that_know_no_master(directory: Path, make_layer: Callab
             assert len(str(caught.value)) < 100
 
 
+@pytest.mark.soak
 def test_sentinel_with_passwords_and_tls(directory: Path) -> None:
     """Servers and Sentinels over TLS, with a user for the servers, and another password for the Sentinels.
 

@@ -3,7 +3,7 @@
 The reference is the host's clock, which is the ticker's too. `Date.now()` lags it by 0.1 to 1.1 ms: the tests add half
 of that and allow the rest. They record what the page itself reads before it paints.
 
-The short tests run in `make test`; those that need a minute of real time, in `make soak`.
+The shortest one runs in `make test`, and the others in `make soak`.
 """
 
 import signal
@@ -206,6 +206,7 @@ def listen(page: Page, seconds: float) -> list[Reading]:
     return readings
 
 
+@pytest.mark.soak
 def test_it_is_accurate_over_a_line_with_jitter(page: Page, worker: Worker, directory: Path, table: Table) -> None:
     """Of 80 ± 30 ms each way, for 5 s. Without the minute of probes that make it better."""
     with DelayProxy(worker.port, directory) as line:
@@ -230,7 +231,8 @@ def test_it_is_accurate_over_loopback_whatever_the_devices_clock(
     table.add_accuracy("loopback, device's clock off by 4 minutes", listen(page, 5), 2, p99_ms)
 
 
-@pytest.mark.parametrize("rate", [100, pytest.param(10, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("rate", [100, 10])
 def test_the_state_changes_soon_after_frames_stop(page: Page, directory: Path, table: Table, rate: int) -> None:
     """The ticker is stopped."""
     with Broker(directory) as broker, Ticker(broker.url, directory) as ticker, Worker(broker.url, directory) as worker:
@@ -417,6 +419,7 @@ def test_a_page_from_the_back_forward_cache_is_accurate(worker: Worker, table: T
     table.at_most("from the back-forward cache: accurate after", wrong_ms, 300, "ms")
 
 
+@pytest.mark.soak
 def test_a_busy_page_processes_queued_frames_first(page: Page, worker: Worker) -> None:
     """Its main thread is blocked for 0.6 s. It must not say that frames are missing."""
     open_clock(page, worker.host)
@@ -429,6 +432,7 @@ def test_a_busy_page_processes_queued_frames_first(page: Page, worker: Worker) -
     assert changes_of(page) == []
 
 
+@pytest.mark.soak
 def test_after_a_suspend_no_old_time_is_shown(page: Page, worker: Worker) -> None:
     """`performance.now()` stands still meanwhile, as in some browsers. The right time returns soon."""
     page.add_init_script(

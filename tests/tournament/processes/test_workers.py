@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ import pytest
 from clock.contract import CLOSE_FULL, CLOSE_GOING_AWAY
 from testbed.accounting import open_files, process_tree
 from testbed.processes import ROOT, Broker, Program, Ticker, Worker, accepts_connections, wait_until
-from testbed.viewers import TEXT, Viewer, close, handshake, watch
+from testbed.viewers import TEXT, Viewer, close, handshake, reset_on_close, watch
 from testbed.viewers import connect as connect_viewer
 from testbed.workers import Workers
 
@@ -107,7 +106,7 @@ def test_connections_that_are_reset_at_once_leave_nothing(shared: Workers) -> No
     before = [open_files(pid) for pid in pids]
     for _ in range(500):
         client = socket.create_connection(("127.0.0.1", shared.port))
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_on_close(client)
         client.close()
     wait_until(lambda: [open_files(pid) for pid in pids] <= before, "all descriptors are closed", 5)
     assert shared.get("/readyz")[0] == 200
@@ -166,6 +165,7 @@ def test_a_metrics_port_in_use_ends_all(shared: Workers, broker: Broker, directo
     assert f":{shared.metrics_port}: " in other.output()
 
 
+@pytest.mark.soak
 def test_workers_are_replaced_in_turn(broker: Broker, ticker: Ticker, directory: Path) -> None:
     """SIGUSR1: each is sent away when its successor is ready. Viewers get 4012."""
     with Workers(broker.url, directory, CLOCK_DRAIN_NOTICE="0", CLOCK_DRAIN_SPREAD="0") as workers:
@@ -199,6 +199,7 @@ def test_sigterm_drains_all(workers: Workers) -> None:
     assert sum("worker ended: the supervisor stops" in line for line in lines) == 2
 
 
+@pytest.mark.soak
 def test_one_signal_for_all_processes_does_not_hurry(workers: Workers) -> None:
     """As from systemd, which signals the supervisor and its workers. Each drains as after one signal."""
     client = connect_viewer(workers.port)
@@ -220,6 +221,7 @@ def test_ctrl_c_hurries(broker: Broker, ticker: Ticker, directory: Path) -> None
         assert workers.wait(6) == 0
 
 
+@pytest.mark.soak
 def test_workers_outlive_their_supervisor_only_to_drain(workers: Workers) -> None:
     """When it is killed, viewers get 4012, and no process is left."""
     children = process_tree(workers.pid)[1:]

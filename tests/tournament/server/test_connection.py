@@ -12,6 +12,7 @@ from twisted.internet import tcp
 from twisted.internet.testing import MemoryReactorClock
 
 from clock.asgi import ServerStatus
+from testbed.viewers import reset_on_close
 from tournament.server.adapter.direct_socket import UNSENT_LIMIT_BYTES
 from tournament.server.adapter.websocket import CLOSE_TIMEOUT_S, WebSocket
 from tournament.server.connection import Connection, Shared
@@ -211,7 +212,7 @@ def test_the_rest_of_a_frame_is_sent_first(line: Line) -> None:
 def test_a_reset_ends_the_connection(line: Line) -> None:
     """The write returns False and raises nothing; the connection ends in the reactor's next iteration."""
     line.open()
-    line.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    reset_on_close(line.client)
     line.client.close()
     line.connection.write(FRAME)
     assert not line.connection.write(FRAME)

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import ssl
-import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from testbed.accounting import open_files
 from testbed.attacks.stages import client_hello
 from testbed.processes import Broker, Ticker, Worker, wait_until
 from testbed.redis_servers import Certificate
-from testbed.viewers import PING, handshake, upgrade_request
+from testbed.viewers import CLOSE_1000, PING, handshake, reset_on_close, upgrade_request
 from tournament.server.adapter.direct_socket import UNSENT_LIMIT_BYTES
 from tournament.up.broker import free_port
 
@@ -25,8 +24,6 @@ CONNECTIONS = 200
 # a second.
 DEADLINE_S = 2.0
 CLOSE_DEADLINE_S = 3.0
-
-CLOSE = bytes((0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8))  # 1000, masked by zeros
 
 
 class TlsWorker(Worker):
@@ -70,7 +67,7 @@ def fewest_open_files(pid: int) -> int:
 def reset(port: int, data: bytes) -> None:
     """Connect, send, and close by a reset."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_on_close(client)
         client.sendall(data)
 
 
@@ -139,7 +136,7 @@ def test_a_client_that_does_not_close_tls_is_disconnected(victim: TlsWorker) -> 
         context.wrap_socket(client, server_hostname="127.0.0.1") as encrypted,
     ):
         handshake(encrypted, victim.tls_port, "/ws/clock/")
-        encrypted.sendall(CLOSE)
+        encrypted.sendall(CLOSE_1000)
         wait_until(lambda: open_files(victim.pid) <= before, "the descriptor is free", CLOSE_DEADLINE_S)
 
 
@@ -154,7 +151,7 @@ def test_a_client_that_does_not_read_the_answer_is_disconnected(victim: TlsWorke
         ping = bytes((PING, 0xFD, 0, 0, 0, 0)) + bytes(125)
         for _ in range(3 * UNSENT_LIMIT_BYTES // len(ping)):
             client.sendall(ping)
-        client.sendall(CLOSE)
+        client.sendall(CLOSE_1000)
         time.sleep(0.1)
         assert open_files(victim.pid) == before + 1
         wait_until(lambda: open_files(victim.pid) <= before, "the descriptor is free", CLOSE_DEADLINE_S)

@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import re
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from twisted.internet.testing import StringTransport
 from clock.asgi import ServerStatus
 from clock.broadcast.relay import Relay
 from testbed.processes import Broker, Program, Ticker, Worker, wait_until
-from testbed.viewers import connect, watch
+from testbed.viewers import connect, reset_on_close, watch
 from tournament.server import metrics_port
 from tournament.server.metrics_port import MAX_CONNECTIONS, MetricsPort, interface_of
 from tournament.up.broker import free_port
@@ -124,7 +123,7 @@ def test_clients_of_the_port_do_not_harm_viewers(watched: Worker, port: int) -> 
         for client in slow:
             assert client.recv(65_536).startswith(b"HTTP/1.1 408 ")
         for client in slow[: MAX_CONNECTIONS // 2]:  # some end by a reset
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reset_on_close(client)
             client.close()
     wait_until(lambda: ask(port, b"GET /metrics HTTP/1.0\r\n\r\n") != b"", "a connection is accepted again", 5)
 

@@ -23,7 +23,7 @@ from websockets.typing import Origin
 from clock.contract import CLOSE_BROKEN_CONTRACT
 from testbed.accounting import open_files
 from testbed.processes import ROOT, Broker, PlainWorker, Ticker, Worker, accepts_connections, wait_until
-from testbed.viewers import Viewer, watch
+from testbed.viewers import Viewer, reset_on_close, watch
 from testbed.viewers import connect as connect_viewer
 from tournament.processes.listening import BACKLOG
 from tournament.server import command_line
@@ -265,7 +265,7 @@ def test_clients_that_reset_leave_no_open_file(worker: Worker) -> None:
     clients = [connect_viewer(worker.port) for _ in range(100)]
     assert open_files(worker.pid) > 100
     for client in clients:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
+        reset_on_close(client.socket)
         client.socket.close()
     wait_until(lambda: open_files(worker.pid) < 60, "the files are closed: an idle worker has about 30")
 

@@ -6,19 +6,18 @@ Only Django leaves reference cycles behind, with a page that it renders and with
 import contextlib
 import json
 import socket
-import struct
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from testbed.processes import Broker, Ticker, Worker, wait_until
-from testbed.viewers import handshake, upgrade_request
+from testbed.viewers import CLOSE_1000, handshake, reset_on_close, upgrade_request
 
 CONNECTIONS: Final = 20
 
-CLOSE: Final = bytes((0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8))  # 1000, masked by zeros
 MESSAGE: Final = bytes((0x81, 0x82, 0, 0, 0, 0)) + b"hi"
 INVALID_FRAME: Final = b"\xff" * 16
 
@@ -43,11 +42,6 @@ def census(worker: Worker) -> dict[str, int]:
 def stream(client: socket.socket, port: int) -> None:
     """Become a viewer."""
     handshake(client, port, "/ws/clock/")
-
-
-def reset(client: socket.socket) -> None:
-    """Make the socket's close a reset."""
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def request(path: str, *headers: str) -> Callable[[socket.socket, int], None]:
@@ -76,7 +70,7 @@ def viewer_that_sends(data: bytes) -> Callable[[socket.socket, int], None]:
 def reset_viewer(client: socket.socket, port: int) -> None:
     """Become a viewer that resets its connection."""
     stream(client, port)
-    reset(client)
+    reset_on_close(client)
 
 
 def refused_handshake(path: str) -> Callable[[socket.socket, int], None]:
@@ -92,7 +86,7 @@ def refused_handshake(path: str) -> Callable[[socket.socket, int], None]:
 def reset_handshake(client: socket.socket, port: int) -> None:
     """Send a handshake, and reset the connection before it is answered."""
     client.sendall(upgrade_request(port))
-    reset(client)
+    reset_on_close(client)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +94,7 @@ def reset_handshake(client: socket.socket, port: int) -> None:
     [
         pytest.param(stream, id="viewer that closes without a close frame"),
         pytest.param(reset_viewer, id="viewer that resets"),
-        pytest.param(viewer_that_sends(CLOSE), id="viewer that sends a close frame"),
+        pytest.param(viewer_that_sends(CLOSE_1000), id="viewer that sends a close frame"),
         pytest.param(viewer_that_sends(MESSAGE), id="viewer that sends a message"),
         pytest.param(viewer_that_sends(INVALID_FRAME), id="viewer that sends no valid frame"),
         pytest.param(reset_handshake, id="handshake and reset"),
@@ -114,9 +108,13 @@ def reset_handshake(client: socket.socket, port: int) -> None:
 def test_a_connection_leaves_nothing_behind(worker: Worker, use: Callable[[socket.socket, int], None]) -> None:
     """The numbers are as before, as soon as the worker has noticed the end."""
     before = census(worker)
-    for _ in range(CONNECTIONS):
+
+    def connect(_number: int) -> None:
         with socket.create_connection(("127.0.0.1", worker.port), timeout=10) as client:
             use(client, worker.port)
+
+    with ThreadPoolExecutor(CONNECTIONS) as pool:  # some wait for a second until the worker closes
+        list(pool.map(connect, range(CONNECTIONS)))
     wait_until(lambda: census(worker) == before, f"no object is left but {before}", 5)
 
 
