@@ -1,6 +1,6 @@
 """The programs that each suite needs beside Python: installs those that are missing, or says how to get them.
 
-python -m testbed.tools {test,soak,faults,compose} ...
+python -m testbed.tools {test,soak,faults,observe,compose} ...
 """
 
 import argparse
