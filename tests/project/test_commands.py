@@ -140,7 +140,9 @@ RUN: Final = {
     r"python -m bench\.recording": Proof(
         "tests/bench/test_recording.py::test_what_is_measured_records", "recording.main()"
     ),
-    r"make (check|audit|test|soak|faults|compose-test)( TESTS=\S+| INSTALL=no)?": Proof(".ci/run", r"step \1" + "\n"),
+    r"make (check|audit|test|soak|faults|observe-test|compose-test)( TESTS=\S+| INSTALL=no)?": Proof(
+        ".ci/run", r"step \1" + "\n"
+    ),
     r"make docs": Proof(
         "tests/tournament/test_configuration_document.py::test_the_generated_files_are_up_to_date", "make docs"
     ),
