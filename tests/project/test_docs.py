@@ -36,7 +36,7 @@ MAX_PICTURE_BYTES: Final = 1_000_000
 FOLDERS: Final = ("clock", "ticker", "tournament", "tests", "testbed", "bench", "docs", "deploy")
 
 # Compose alone reads these.
-COMPOSE_VARIABLES: Final = {"CLOCK_BIND", "CLOCK_PORT"}
+COMPOSE_VARIABLES: Final = {"CLOCK_BIND", "CLOCK_CERTIFICATE", "CLOCK_IMAGE", "CLOCK_PORT", "CLOCK_TLS_PORT"}
 
 # Options of other programs than ours.
 FOREIGN_OPTIONS: Final = {"--scale", "--profile", "--client-output-buffer-limit", "--replicaof", "--from-literal"}
