@@ -61,6 +61,15 @@ def pass_time(page: Page, seconds: int) -> None:
     page.wait_for_timeout(200)
 
 
+def has_loaded(page: Page, loads: list[str], count: int) -> bool:
+    """Return whether so many pages are loaded, at the latest in 10 s: a busy machine takes longer than `pass_time`."""
+    for _ in range(100):
+        if len(loads) >= count:
+            break
+        page.wait_for_timeout(100)
+    return len(loads) == count
+
+
 @pytest.fixture
 def loads(separate_page: Page, worker: Worker) -> list[str]:
     """A page with a fake clock and a fake timekeeper; the pages that it loaded. Each random number is 0.9."""
@@ -83,7 +92,7 @@ def test_an_open_page_loads_a_new_version(separate_page: Page, loads: list[str],
     see_version(separate_page, "another", gap_ms)
     assert len(loads) == 1
     pass_time(separate_page, 6)
-    assert len(loads) == 2
+    assert has_loaded(separate_page, loads, 2)
 
 
 def test_an_open_page_keeps_its_version_while_some_worker_has_it(separate_page: Page, loads: list[str]) -> None:
@@ -109,7 +118,7 @@ def test_an_open_page_reloads_only_if_the_server_answers(separate_page: Page, lo
     status = 200
     see_version(separate_page, "another", 10)
     pass_time(separate_page, 100)
-    assert len(loads) == 2
+    assert has_loaded(separate_page, loads, 2)
 
 
 @pytest.fixture(scope="module")
