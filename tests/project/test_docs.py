@@ -36,7 +36,7 @@ MAX_PICTURE_BYTES: Final = 1_000_000
 FOLDERS: Final = ("clock", "ticker", "tournament", "tests", "testbed", "bench", "docs", "deploy")
 
 # Compose alone reads these.
-COMPOSE_VARIABLES: Final = {"CLOCK_BIND", "CLOCK_PORT"}
+COMPOSE_VARIABLES: Final = {"CLOCK_BIND", "CLOCK_CERTIFICATE", "CLOCK_IMAGE", "CLOCK_PORT", "CLOCK_TLS_PORT"}
 
 # Options of other programs than ours.
 FOREIGN_OPTIONS: Final = {"--scale", "--client-output-buffer-limit", "--from-literal"}
@@ -61,7 +61,13 @@ TESTED: Final = {
     r"python -m tournament\.server": ("testbed/processes.py", '"tournament.server"'),
     r"(python )?manage\.py check --deploy": ("tests/tournament/test_settings.py", "--deploy"),
     r"python client\.py 127\.0\.0\.1:8001 10": ("tests/system/test_clients.py", "client.py"),
-    r"docker compose up --scale web=\d+": ("tests/compose/test_compose.py", "--scale"),
+    r"docker compose up( --detach --no-recreate)?( --scale \w+=\d+)*( ticker web)?": ("tests/compose/stack.py", "--scale"),
+    r"docker (stop|rm) \$old": ("tests/compose/stack.py", r"docker \1 $old"),
+    r"docker compose ps.*": ("tests/compose/test_containers.py", 'compose("ps")'),
+    r"docker compose logs \w+( \w+)*": ("tests/compose/test_containers.py", '"logs", "--no-color", "ticker"'),
+    r"docker compose build": ("tests/compose/conftest.py", 'compose("build")'),
+    r"docker compose restart lb": ("tests/compose/test_faults.py", '"restart", "lb"'),
+    r"docker inspect --format .*": ("tests/compose/test_containers.py", "docker inspect --format"),
     r"kubectl apply -k deploy/kubernetes/overlays/trial": ("tests/kubernetes/cluster.py", '"apply", "-k"'),
     r"make (check|audit|test|soak|faults|compose-test)( TESTS=\S+| INSTALL=no)?": (".ci/run", r" \1\n"),
     r"make scaling( SCALING=--docs)?|python -m bench\.scaling( --docs)?": (
@@ -75,6 +81,7 @@ TESTED: Final = {
 # Commands that no test runs, and a pattern of what the document must say that they need.
 UNTESTED: Final = {
     r"make faults FAULTS=.+": "",  # as `make faults`
+    r"make compose-test COMPOSE=.+": "",  # as `make compose-test`
     r"docker compose exec web python manage\.py watch": "Docker",
     r"make \.venv": "",  # every target runs it
     r"make help": "",
