@@ -10,8 +10,8 @@ from tests.compose.stack import IMAGE, Stack, docker
 
 RecordProperty = Callable[[str, object], None]
 
-# Viewers through the balancer. Most of them receive what a page gets in a crowd, because a frame through Docker's proxy,
-# the balancer and a worker to these viewers costs about 60 µs, and one of two processors is to have time left.
+# Viewers through the balancer. Most of them receive what a page gets in a crowd: a frame from a worker through HAProxy and
+# Docker's proxy to these viewers costs about 60 µs, so 300 viewers at 100 frames per second would take two processors.
 SLOW, FAST = 270, 30
 SLOW_RATE, FAST_RATE = 10, 100
 

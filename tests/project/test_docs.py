@@ -61,7 +61,10 @@ TESTED: Final = {
     r"python -m tournament\.server": ("testbed/processes.py", '"tournament.server"'),
     r"(python )?manage\.py check --deploy": ("tests/tournament/test_settings.py", "--deploy"),
     r"python client\.py 127\.0\.0\.1:8001 10": ("tests/system/test_clients.py", "client.py"),
-    r"docker compose up( --detach --no-recreate)?( --scale \w+=\d+)*( ticker web)?": ("tests/compose/stack.py", "--scale"),
+    r"docker compose up( --detach --no-recreate)?( --scale \w+=\d+)*( ticker web)?": (
+        "tests/compose/stack.py",
+        "--scale",
+    ),
     r"docker (stop|rm) \$old": ("tests/compose/stack.py", r"docker \1 $old"),
     r"docker compose ps.*": ("tests/compose/test_containers.py", 'compose("ps")'),
     r"docker compose logs \w+( \w+)*": ("tests/compose/test_containers.py", '"logs", "--no-color", "ticker"'),
