@@ -1,4 +1,4 @@
-"""What the tests of the Compose stack share. Each module has a stack of its own, and each is removed before the next."""
+"""What the tests of the Compose stack share. Each module has its own stack, and it is removed before the next one."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,8 +10,8 @@ from tests.compose.stack import IMAGE, Stack, docker
 
 RecordProperty = Callable[[str, object], None]
 
-# Viewers through the balancer. Most of them receive what a page gets in a crowd: a frame from a worker through HAProxy and
-# Docker's proxy to these viewers costs about 60 µs, so 300 viewers at 100 frames per second would take two processors.
+# Viewers through the balancer. Most of them receive what a page gets in a crowd: a frame from a worker through HAProxy
+# and Docker's proxy to a viewer costs about 60 µs, so 300 viewers at 100 frames per second would take two processors.
 SLOW, FAST = 270, 30
 SLOW_RATE, FAST_RATE = 10, 100
 

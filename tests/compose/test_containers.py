@@ -100,7 +100,7 @@ def test_a_container_that_restarts_again_and_again_is_noticed(stack: Stack) -> N
         ).splitlines()
         assert len([line for line in listed if not line.startswith("0 ")]) == 1
         assert len(listed) == 8
-        assert "CLOCK_TIME_ZONE is invalid" in stack.compose("logs", "--no-color", "ticker")
+        assert "CLOCK_TIME_ZONE='Nowhere' is invalid" in stack.compose("logs", "--no-color", "ticker")
     finally:
         stack.settings["CLOCK_TIME_ZONE"] = zone
         docker("rm", "--force", *({one.id for one in stack.containers("ticker")} - before))
