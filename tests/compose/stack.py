@@ -136,6 +136,12 @@ class Stack:
         found = docker("ps", "--quiet", *options, *(word for label in labels for word in ("--filter", label))).split()
         return [_container(one) for one in json.loads(docker("inspect", *found))] if found else []
 
+    def stop(self) -> set[int]:
+        """Stop it, and return the exit codes of its tickers and workers."""
+        ours = [one.id for one in self.containers("ticker", "web")]
+        self.compose("stop")
+        return {one["State"]["ExitCode"] for one in json.loads(docker("inspect", *ours))}
+
     def restarted(self) -> list[str]:
         """Return the ids of containers that Docker has restarted, although no test has killed their process."""
         return [one.id for one in self._containers("", "--all") if one.restarts and one.id not in self.excused]

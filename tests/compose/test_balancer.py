@@ -2,16 +2,11 @@
 
 import socket
 import time
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from playwright.sync_api import sync_playwright
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect as connect_websocket
 
-from clock.contract import CLOSE_FULL
 from testbed.browser import CHROMIUM_ARGUMENTS, find_chromium
 from testbed.processes import wait_until
 from testbed.viewers import Viewer, close, connect, watch
@@ -150,6 +145,7 @@ def test_a_killed_replica_disconnects_only_its_own_viewers(stack: Stack) -> None
     watch(back, 1)
     assert all(viewer.times for viewer in back)
     close(viewers + back)
+    stack.scale(3)  # what `docker kill` has ended is started again only now
 
 
 def is_lost(viewer: Viewer) -> bool:
@@ -161,51 +157,3 @@ def is_lost(viewer: Viewer) -> bool:
         return False
     except ConnectionError:
         return True
-
-
-def test_new_replicas_are_found_without_a_restart(stack: Stack) -> None:
-    """After scaling to five, the same load balancer sends viewers to all five. No request fails meanwhile."""
-    balancer = stack.containers("lb")
-    answers = set()
-    with ThreadPoolExecutor() as pool:
-        scaling = pool.submit(stack.scale, 5)
-        while not scaling.done():  # no request goes to a replica that does not listen yet
-            answers.add(stack.get("/healthz")[0])
-            time.sleep(0.02)
-        scaling.result()
-    assert answers == {200}
-    assert stack.containers("lb") == balancer
-
-    def all_have_viewers() -> bool:
-        viewers = crowd(stack, 10)
-        try:
-            counts = settled(stack)
-            return len(counts) == 5 and min(counts) >= 1
-        finally:
-            close(viewers)
-
-    wait_until(all_have_viewers, "viewers on all five", 60)
-
-
-def test_a_full_replica_gets_no_new_viewers(stack: Stack) -> None:
-    """The load balancer sends them to the other one. If both are full, a viewer can read that the worker is full."""
-    stack.settings["CLOCK_MAX_VIEWERS"] = "20"
-    stack.scale(2)
-    full, other = stack.containers("web")
-    viewers = [connect(8001, address=full.address) for _ in range(20)]
-    watch(viewers, 3)
-    before = stack.viewers()[full.id]
-    viewers += crowd(stack, 15)
-    watch(viewers, 1)
-    assert all(viewer.times for viewer in viewers), "none was refused"
-    assert stack.viewers()[full.id] <= before
-    assert stack.viewers()[other.id] >= 15
-    viewers += crowd(stack, 5)
-    watch(viewers, 3)
-    origin: Any = f"http://localhost:{stack.port}"
-    url = f"ws://localhost:{stack.port}/ws/clock/"
-    with connect_websocket(url, origin=origin) as refused, pytest.raises(ConnectionClosed) as closed:
-        refused.recv(timeout=5)
-    assert closed.value.rcvd is not None
-    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (CLOSE_FULL, "this worker is full")
-    close(viewers)

@@ -1,6 +1,9 @@
 """What 300 viewers behind the balancer notice when parts of the stack are replaced, or fail: rows of a table."""
 
 import json
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -10,6 +13,7 @@ from testbed.processes import wait_until
 from testbed.recording.outcome import during
 from testbed.recording.record import Visit
 from testbed.recording.recorder import Recorder
+from testbed.viewers import close, connect
 from tests.compose.conftest import FAST, FAST_RATE, SLOW_RATE, RecordProperty
 from tests.compose.stack import Container, Stack, docker
 
@@ -76,11 +80,34 @@ def test_all_are_replaced(stack: Stack, crowd: Recorder, next_image: str, record
     assert result.longest_gap_ms < 1000
 
 
-@pytest.mark.fault("3 workers become 5, then 2", "only 4012; gap at most 1 s")
+@pytest.mark.fault("3 workers become 5, then 2", "only 4012; gap at most 1 s; no request fails")
 def test_scaling(stack: Stack, crowd: Recorder, record_property: RecordProperty) -> None:
-    """Viewers stay where they are until their worker ends."""
-    result = during(crowd, lambda: stack.scale(5), lambda: stack.scale(2))
-    record_property("measured", str(result))
+    """The balancer finds new workers without a restart. Viewers stay where they are until their worker ends."""
+    balancer = stack.containers("lb")
+    answers: Counter[int] = Counter()
+    spread: list[int] = []
+
+    def scale(replicas: int) -> None:
+        """Change the number of workers, and request a page again and again meanwhile."""
+        with ThreadPoolExecutor(1) as pool:
+            scaling = pool.submit(stack.scale, replicas)
+            while not scaling.done():
+                answers[stack.get("/healthz")[0]] += 1
+                time.sleep(0.1)
+            scaling.result()
+
+    def come() -> None:
+        """Connect newcomers: a new worker gets them until it has as many viewers as the others."""
+        newcomers = [connect(stack.port, "/ws/clock/?rate=1") for _ in range(20)]
+        spread.extend(stack.viewers().values())
+        close(newcomers)
+
+    result = during(crowd, lambda: scale(5), come, lambda: scale(2))
+    record_property("measured", f"{result}; {answers.total()} requests")
+    assert answers.keys() == {200}
+    assert stack.containers("lb") == balancer
+    assert len(spread) == 5
+    assert min(spread) >= 5, spread
     assert set(result.closes) == {CLOSE_GOING_AWAY}
     assert result.closes[CLOSE_GOING_AWAY] >= VIEWERS / 4
     assert result.longest_gap_ms < 1000
