@@ -113,7 +113,7 @@ def test_scaling(stack: Stack, crowd: Recorder, record_property: RecordProperty)
     assert result.longest_gap_ms < 1000
 
 
-@pytest.mark.fault("the leading ticker is stopped and replaced", "no connection ends; gap at most 0.5 s")
+@pytest.mark.fault("the leading ticker is stopped and replaced", "no connection ends; gap at most 1 s")
 def test_the_leading_ticker_is_replaced(stack: Stack, crowd: Recorder, record_property: RecordProperty) -> None:
     """It releases the lease, and the standby takes over."""
     leader = stack.leader()
@@ -127,7 +127,7 @@ def test_the_leading_ticker_is_replaced(stack: Stack, crowd: Recorder, record_pr
     assert len(stack.containers("ticker")) == 2
     assert stack.leader().id != leader.id
     assert not result.closes
-    assert result.longest_gap_ms < 500
+    assert result.longest_gap_ms < 1000
 
 
 def was_restarted(stack: Stack, victim: Container) -> bool:

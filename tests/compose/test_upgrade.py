@@ -45,7 +45,7 @@ def test_the_documented_commands_are_those_of_this_test() -> None:
 
 
 @pytest.mark.fault(
-    f"upgrade: tickers of {VERSION} are replaced by those of this version", "no connection ends; gap at most 0.5 s"
+    f"upgrade: tickers of {VERSION} are replaced by those of this version", "no connection ends; gap at most 1 s"
 )
 def test_old_workers_with_new_tickers(
     stack: Stack, crowd: Recorder, old_image: str, record_property: RecordProperty
@@ -55,7 +55,7 @@ def test_old_workers_with_new_tickers(
     record_property("measured", str(result))
     check(stack, tickers=IMAGE, workers=old_image)
     assert not result.closes
-    assert result.longest_gap_ms < 500
+    assert result.longest_gap_ms < 1000
 
 
 @pytest.mark.fault(f"upgrade: then workers of {VERSION} are replaced", "only 4012; gap at most 1 s")
@@ -70,7 +70,7 @@ def test_the_workers_are_replaced(stack: Stack, crowd: Recorder, record_property
 
 
 @pytest.mark.fault(
-    f"the way back: tickers of this version are replaced by those of {VERSION}", "no connection ends; gap at most 0.5 s"
+    f"the way back: tickers of this version are replaced by those of {VERSION}", "no connection ends; gap at most 1 s"
 )
 def test_new_workers_with_old_tickers(
     stack: Stack, crowd: Recorder, old_image: str, record_property: RecordProperty
@@ -80,5 +80,5 @@ def test_new_workers_with_old_tickers(
     record_property("measured", str(result))
     check(stack, tickers=old_image, workers=IMAGE)
     assert not result.closes
-    assert result.longest_gap_ms < 500
+    assert result.longest_gap_ms < 1000
     stack.watch("--for", "3s", "--min-rate", "95", "--max-bound", "100ms")
