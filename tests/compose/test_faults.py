@@ -30,15 +30,17 @@ def rate_of(visit: Visit) -> float:
     return (len(visit.frames) - 1) * 1000 / (visit.frames[-1].at - visit.frames[0].at)
 
 
-@pytest.mark.fault(
-    "nothing, for 10 s", "95 % of the frames of each viewer; `watch` agrees, with a gap of at most 250 ms"
-)
+@pytest.mark.fault("nothing, for 10 s", "90 % of the frames of each viewer; gap at most 0.5 s; `watch` agrees")
 def test_viewers_receive_their_frames(stack: Stack, crowd: Recorder, record_property: RecordProperty) -> None:
     """All of them in order, and no connection ends. `watch`, in a worker's container, is one more viewer."""
     report = {}
 
     def watch() -> None:
-        report.update(stack.watch("--for", "10s", "--min-rate", "95", "--max-gap", "250ms", "--max-bound", "50ms"))
+        report.update(
+            stack.watch(
+                *("--for", "10s", "--rate", "10", "--min-rate", "9", "--max-gap", "500ms", "--max-bound", "50ms")
+            )
+        )
 
     result = during(crowd, watch)
     seen = f"{report['rate_hz']:.1f} frames per second, p99 of lateness {report['lateness_ms']['p99']:.0f} ms"
@@ -46,9 +48,10 @@ def test_viewers_receive_their_frames(stack: Stack, crowd: Recorder, record_prop
     assert len(crowd.clients) == VIEWERS
     for number, client in enumerate(crowd.clients):
         (visit,) = client.visits
-        assert rate_of(visit) > 0.95 * (FAST_RATE if number < FAST else SLOW_RATE)
+        assert rate_of(visit) > 0.9 * (FAST_RATE if number < FAST else SLOW_RATE)
         assert all(before.at < after.at for before, after in pairwise(visit.frames))
     assert not result.closes
+    assert result.longest_gap_ms < 500
 
 
 def test_no_container_is_near_its_limits(stack: Stack, crowd: Recorder) -> None:
@@ -65,7 +68,7 @@ def test_no_container_is_near_its_limits(stack: Stack, crowd: Recorder) -> None:
         assert 0 < count < limits[name] * MAX_SHARE, used
 
 
-@pytest.mark.fault("all tickers and workers are replaced by a new image", "only 4012; gap at most 1 s")
+@pytest.mark.fault("all tickers and workers are replaced by a new image", "only 4012; gap at most 2 s")
 def test_all_are_replaced(stack: Stack, crowd: Recorder, next_image: str, record_property: RecordProperty) -> None:
     """With the commands of the documentation. Each viewer is on another worker at once."""
     before = {one.id for one in stack.containers("ticker", "web")}
@@ -77,10 +80,10 @@ def test_all_are_replaced(stack: Stack, crowd: Recorder, next_image: str, record
     assert not before & {one.id for one in found}
     assert set(result.closes) == {CLOSE_GOING_AWAY}
     assert result.closes[CLOSE_GOING_AWAY] >= VIEWERS
-    assert result.longest_gap_ms < 1000
+    assert result.longest_gap_ms < 2000
 
 
-@pytest.mark.fault("3 workers become 5, then 2", "only 4012; gap at most 1 s; no request fails")
+@pytest.mark.fault("3 workers become 5, then 2", "only 4012; gap at most 2 s; no request fails")
 def test_scaling(stack: Stack, crowd: Recorder, record_property: RecordProperty) -> None:
     """The balancer finds new workers without a restart. Viewers stay where they are until their worker ends."""
     balancer = stack.containers("lb")
@@ -110,7 +113,7 @@ def test_scaling(stack: Stack, crowd: Recorder, record_property: RecordProperty)
     assert min(spread) >= 5, spread
     assert set(result.closes) == {CLOSE_GOING_AWAY}
     assert result.closes[CLOSE_GOING_AWAY] >= VIEWERS / 4
-    assert result.longest_gap_ms < 1000
+    assert result.longest_gap_ms < 2000
 
 
 @pytest.mark.fault("the leading ticker is stopped and replaced", "no connection ends; gap at most 1 s")

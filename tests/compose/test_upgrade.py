@@ -58,7 +58,7 @@ def test_old_workers_with_new_tickers(
     assert result.longest_gap_ms < 1000
 
 
-@pytest.mark.fault(f"upgrade: then workers of {VERSION} are replaced", "only 4012; gap at most 1 s")
+@pytest.mark.fault(f"upgrade: then workers of {VERSION} are replaced", "only 4012; gap at most 2 s")
 def test_the_workers_are_replaced(stack: Stack, crowd: Recorder, record_property: RecordProperty) -> None:
     """Viewers go from workers of the last release to those of this version."""
     result = during(crowd, stack.replace(IMAGE, web=3), after_s=MIXED_S)
@@ -66,7 +66,7 @@ def test_the_workers_are_replaced(stack: Stack, crowd: Recorder, record_property
     check(stack, tickers=IMAGE, workers=IMAGE)
     assert set(result.closes) == {CLOSE_GOING_AWAY}
     assert result.closes[CLOSE_GOING_AWAY] >= len(crowd.clients)
-    assert result.longest_gap_ms < 1000
+    assert result.longest_gap_ms < 2000
 
 
 @pytest.mark.fault(
@@ -81,4 +81,4 @@ def test_new_workers_with_old_tickers(
     check(stack, tickers=old_image, workers=IMAGE)
     assert not result.closes
     assert result.longest_gap_ms < 1000
-    stack.watch("--for", "3s", "--min-rate", "95", "--max-bound", "100ms")
+    stack.watch("--for", "3s", "--rate", "10", "--min-rate", "9", "--max-bound", "100ms")
