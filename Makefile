@@ -87,8 +87,8 @@ punctuality: .venv/.ready  ## Measure how punctual the ticker is, against a bare
 observe-test: tools-observe  ## Run Prometheus on a clock that breaks, and see each alert fire and resolve (3 minutes)
 	$(run) -m pytest tests/observe
 
-compose-test: tools-compose  ## Build the image, run the Compose stack with three workers, and test it (needs Docker)
-	$(run) -m pytest tests/compose
+compose-test: tools-compose  ## Run the Compose stack with 300 viewers and break its parts (needs Docker; 8 minutes; COMPOSE=--docs)
+	$(run) -m tests.compose $(COMPOSE)
 
 kubernetes-test: .venv/.ready  ## Deploy to a cluster of two nodes and break things (needs kubectl; LOAD="kind load docker-image"; KUBERNETES=--docs)
 	$(run) -m tests.kubernetes $(if $(LOAD),--load "$(LOAD)") $(KUBERNETES)

@@ -33,7 +33,7 @@ from bench.trial.side import Stage
 from bench.trial.target import MET, NOT_MEASURED
 from testbed.processes import ROOT, Broker, Program, Ticker
 from testbed.progress import Progress
-from testbed.published import Published
+from testbed.subscriber import Published
 
 # A page that knows its drift sends a probe so often (clock/static/clock/time/drift.js); before, one every 10 s.
 PROBE_INTERVAL_S = 60.0

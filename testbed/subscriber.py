@@ -1,6 +1,10 @@
-"""A subscriber on a raw socket: records what was published and when it arrived, without a Redis library."""
+"""A subscriber on a raw socket: records what was published and when it arrived, without a Redis library.
+
+What it received is the reference for what clients receive.
+"""
 
 import re
+import select
 import socket
 import time
 from typing import NamedTuple
@@ -55,6 +59,33 @@ class Subscriber:
                 ticks.append(ReceivedTick(head[1].decode(), int(at[1]), received_ms))
             self._buffer = self._buffer[end + 2 :]
         return ticks
+
+
+class Published:
+    """The times of all ticks since the start, as a subscriber of its own receives them.
+
+    Call `receive` at least every 10 s: Redis disconnects a subscriber that does not read.
+    """
+
+    def __init__(self, redis_port: int) -> None:
+        self._subscriber = Subscriber(redis_port, CHANNEL)
+        self._times: set[int] = set()
+
+    def close(self) -> None:
+        """Disconnect from Redis."""
+        self._subscriber.close()
+
+    def receive(self, seconds: float = 0) -> None:
+        """Receive ticks for so many seconds; without an argument, those that have arrived."""
+        deadline = time.monotonic() + seconds
+        while select.select([self._subscriber.socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            self._times.update(tick.at for tick in self._subscriber.read())
+            if time.monotonic() >= deadline:
+                break
+
+    def count(self, from_ms: int, to_ms: int) -> int:
+        """Return the number of ticks with from_ms <= at < to_ms (milliseconds since the Unix epoch)."""
+        return sum(from_ms <= at < to_ms for at in self._times)
 
 
 def percentile(values: list[float], percent: float) -> float:

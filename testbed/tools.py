@@ -47,7 +47,7 @@ TOOLS: Final = (
         on_path("redis-server", "redis-check-rdb"),
         frozenset({"test", "soak", "faults"}),
     ),
-    Tool("OpenSSL", ("openssl",), on_path("openssl"), frozenset({"test", "faults"})),
+    Tool("OpenSSL", ("openssl",), on_path("openssl"), frozenset({"test", "faults", "compose"})),
     Tool("a C compiler", ("gcc", "libc6-dev"), on_path("cc"), frozenset({"test", "faults"})),
     Tool("HAProxy", ("haproxy",), on_path("haproxy"), frozenset({"faults"})),
     Tool("libfaketime", ("libfaketime",), lambda: find_libfaketime() is not None, frozenset({"faults"})),

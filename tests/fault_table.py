@@ -4,9 +4,17 @@ Tests state their row with the mark `fault(fault, target)`, and what they measur
 `record_property("measured", text)`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
 
 import pytest
+
+from bench.report.machine import describe, in_words
+from bench.report.tables import as_markdown, as_text, between_markers
+
+HEADINGS: Final = ("what happens", "target", "measured", "")
 
 
 @dataclass
@@ -61,3 +69,20 @@ class Table:
         mark = self._marks.get(report.nodeid)
         if mark is not None and (report.when == "call" or not report.passed):
             self.rows.setdefault(mark.args[0], Row.of(mark)).add(report)
+
+
+def write(rows: Sequence[Row], document: Path, marker: str) -> None:
+    """Write the rows to a document, between the markers of that name."""
+    table = f"On {in_words(describe())}:\n\n{as_markdown(HEADINGS, [row.cells() for row in rows])}"
+    document.write_text(between_markers(document.read_text(), table, marker))
+
+
+def run(folder: Path, arguments: Sequence[str], document: Path | None, marker: str) -> int:
+    """Run the tests in a folder and print their table. With a document, write it there, too. Return the exit code."""
+    table = Table()
+    code = pytest.main([str(folder), *arguments], plugins=[table])
+    rows = list(table.rows.values())
+    print(f"\n{as_text(HEADINGS, [row.cells() for row in rows])}" if rows else "\nno row was run")
+    if document is not None and rows:
+        write(rows, document, marker)
+    return int(code) or int(any(row.verdict == "FAIL" for row in rows))

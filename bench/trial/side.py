@@ -14,7 +14,7 @@ from bench.subjects.subject import Environment, Subject
 from bench.trial.sample import Sample
 from testbed.accounting import cpu_ns, open_files, private_bytes, process_tree, waited_s
 from testbed.processes import Program, Worker
-from testbed.published import Published
+from testbed.subscriber import Published
 
 FIRST_FRAME_TIMEOUT_S: Final = 20.0
 DISCONNECT_TIMEOUT_S: Final = 20.0

@@ -10,7 +10,7 @@ from bench.subjects.gate import GateControl
 from bench.subjects.subject import Environment
 from bench.trial.side import Stage
 from testbed.processes import Broker, Program, Ticker
-from testbed.published import Published
+from testbed.subscriber import Published
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from clock.contract import TICK_MS
 from testbed.accounting import open_files, resident_mib, waited_s
 from testbed.attacks.fuzz_client import Client
 from testbed.processes import Broker, Ticker, Worker, wait_until
-from testbed.published import Published
+from testbed.subscriber import Published
 from testbed.viewers import Viewer, close, connect
 from tests.faults.conftest import RecordProperty
 

@@ -17,16 +17,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
-import pytest
-
-from bench.report.machine import describe, in_words
-from bench.report.tables import as_markdown, as_text, between_markers
 from clock import __version__
 from testbed.kubernetes.manifests import OVERLAYS, resources
 from testbed.processes import ROOT
-from tests.fault_table import Row, Table
+from tests.fault_table import run
 
-HEADINGS: Final = ("what happens", "target", "measured", "")
 IMAGE: Final = f"tournament-clock:{__version__}"
 DOCUMENT: Final = ROOT / "docs" / "operations.md"
 
@@ -60,12 +55,6 @@ def load(command: str) -> None:
     subprocess.run([*shlex.split(command), *images()], check=True)
 
 
-def write(rows: list[Row], document: Path = DOCUMENT) -> None:
-    """Write the table to the documentation."""
-    table = f"On {in_words(describe())}:\n\n{as_markdown(HEADINGS, [row.cells() for row in rows])}"
-    document.write_text(between_markers(document.read_text(), table, "kubernetes"))
-
-
 def main() -> int:
     """Run the tests; return 0 if all pass."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
@@ -76,13 +65,7 @@ def main() -> int:
         sys.exit(f"make kubernetes-test cannot run: {lacks}")
     if options.load:
         load(options.load)
-    table = Table()
-    code = pytest.main([str(Path(__file__).parent), *arguments], plugins=[table])
-    rows = list(table.rows.values())
-    print(f"\n{as_text(HEADINGS, [row.cells() for row in rows])}" if rows else "\nno row was run")
-    if options.docs and rows:
-        write(rows)
-    return int(code) or int(any(row.verdict == "FAIL" for row in rows))
+    return run(Path(__file__).parent, arguments, DOCUMENT if options.docs else None, "kubernetes")
 
 
 if __name__ == "__main__":
