@@ -63,6 +63,22 @@ TESTED: Final = {
     r"python client\.py 127\.0\.0\.1:8001 10": ("tests/system/test_clients.py", "client.py"),
     r"docker compose up --scale web=\d+": ("tests/compose/test_compose.py", "--scale"),
     r"kubectl apply -k deploy/kubernetes/overlays/trial": ("tests/kubernetes/cluster.py", '"apply", "-k"'),
+    r"kubectl --namespace clock port-forward service/clock 8001:80": (
+        "tests/kubernetes/test_cluster.py",
+        '"port-forward", "service/clock"',
+    ),
+    r"kubectl --namespace clock exec deployment/web -- python manage\.py watch": (
+        "tests/kubernetes/test_cluster.py",
+        '"exec", "deployment/web"',
+    ),
+    r"kubectl --namespace clock set image deployment/web web=\S+": (
+        "tests/kubernetes/test_upgrade.py",
+        '"set", "image", "deployment/web"',
+    ),
+    r"kubectl --namespace clock patch deployment/ticker --type=json --patch='\[": (
+        "tests/kubernetes/test_upgrade.py",
+        '"patch", "deployment/ticker", "--type=json"',
+    ),
     r"make (check|audit|test|soak|faults|compose-test)( TESTS=\S+| INSTALL=no)?": (".ci/run", r" \1\n"),
     r"make scaling( SCALING=--docs)?|python -m bench\.scaling( --docs)?": (
         "tests/bench/scaling/test_documents.py",
