@@ -51,7 +51,9 @@ def test_watch_finds_the_stream_good(clock: Clock, record_property: RecordProper
     found = []
     for node in clock.nodes:
         rate, gap, lateness, bound = (one["measured"] for one in clock.watch(node)["limits"])
-        found.append(f"{rate:.1f} frames per second, gap {gap:.0f} ms, lateness {lateness:.1f} ms, bound {bound:.1f} ms")
+        found.append(
+            f"{rate:.1f} frames per second, gap {gap:.0f} ms, lateness {lateness:.1f} ms, bound {bound:.1f} ms"
+        )
     record_property("measured", "; ".join(found))
 
 
@@ -80,9 +82,7 @@ def test_every_node_serves_the_page(clock: Clock) -> None:
 
 def test_workers_see_the_addresses_of_viewers(clock: Clock, crowd: Recorder) -> None:
     """And not those of nodes, as they would after a second hop."""
-    peers = [
-        peer for pod in pods("web") for peer in inside("exec", pod.name, "--", "python", "-c", PEERS).splitlines()
-    ]
+    peers = [peer for pod in pods("web") for peer in inside("exec", pod.name, "--", "python", "-c", PEERS).splitlines()]
     assert max(peers.count(peer) for peer in set(peers)) >= VIEWERS
     assert not {*peers} & {*clock.nodes.values()}
 
@@ -112,9 +112,7 @@ def test_containers_have_no_privileges(clock: Clock) -> None:
     """No root, no capability, and a file system that cannot be written to."""
     for component in ("redis", "ticker", "web"):
         script = "id -u; touch /x 2>/dev/null && echo yes || echo no; grep CapEff /proc/self/status"
-        uid, can_write, _, capabilities = inside(
-            "exec", f"deployment/{component}", "--", "sh", "-c", script
-        ).split()
+        uid, can_write, _, capabilities = inside("exec", f"deployment/{component}", "--", "sh", "-c", script).split()
         assert (int(capabilities, 16), can_write) == (0, "no"), component
         assert uid != "0", component
 

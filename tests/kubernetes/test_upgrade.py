@@ -94,7 +94,9 @@ NO_END: Final = "no connection ends; gap at most 0.3 s; `watch` finds the stream
 
 
 @pytest.mark.parametrize("begin_with", [set()], indirect=True, ids=["new"])
-@pytest.mark.fault("only the tag of the tickers is set back: probes find no port", "no connection ends; gap at most 0.3 s")
+@pytest.mark.fault(
+    "only the tag of the tickers is set back: probes find no port", "no connection ends; gap at most 0.3 s"
+)
 def test_a_rollout_that_fails(
     begin_with: set[str], clock: Clock, crowd: Recorder, record_property: RecordProperty
 ) -> None:
