@@ -36,11 +36,16 @@ def read(*arguments: str) -> Any:
     return json.loads(inside("get", *arguments, "--output", "json"))
 
 
-def show(*arguments: str) -> None:
-    """Print what kubectl prints about the clock, also if it fails."""
+def whatever(*arguments: str) -> str:
+    """Return what kubectl prints about the clock, also if it fails."""
     command = ["kubectl", "--namespace", NAMESPACE, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    print(done.stdout + done.stderr)
+    return done.stdout + done.stderr
+
+
+def logs(lines: int = -1) -> str:
+    """Return the last lines of each pod that has a log, or all of them."""
+    return whatever("logs", "--selector", "app.kubernetes.io/name=clock", "--prefix", f"--tail={lines}")
 
 
 def apply(overlay: Path) -> str:

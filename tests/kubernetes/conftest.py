@@ -1,7 +1,4 @@
-"""The clock in the cluster, which all tests share, and viewers.
-
-Each test finds three workers, two tickers and one Redis, and leaves them.
-"""
+"""The clock in the cluster, which all tests share, and viewers."""
 
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -10,8 +7,8 @@ import pytest
 
 from testbed.processes import wait_until
 from testbed.recording.recorder import Recorder
-from tests.kubernetes.cluster import inside
-from tests.kubernetes.deployment import Clock, deployed
+from tests.kubernetes.cluster import inside, logs, wait_for
+from tests.kubernetes.deployment import COUNTS, Clock, deployed
 
 RecordProperty = Callable[[str, object], None]
 
@@ -28,10 +25,16 @@ def clock() -> Iterator[Clock]:
 
 @pytest.fixture
 def crowd(clock: Clock) -> Iterator[Recorder]:
-    """Viewers that reconnect as the page does. At the end no log of a pod that still runs has a traceback."""
+    """Viewers that reconnect as the page does. At the end no log of a pod that still runs has a traceback.
+
+    They find three workers, two tickers and one Redis, also if the test before has failed.
+    """
+    inside("scale", "deployment/web", f"--replicas={COUNTS['web']}")
+    for component, count in COUNTS.items():
+        wait_for(component, count)
     with Recorder(addresses=clock.balancer.addresses) as recorder:
         recorder.add(VIEWERS, [clock.port], reconnects=True)
         recorder.run(2)
         yield recorder
-    log = inside("logs", "--selector", "app.kubernetes.io/name=clock", "--prefix", "--tail=-1")
-    assert "Traceback" not in log, log
+    found = logs()
+    assert "Traceback" not in found, found

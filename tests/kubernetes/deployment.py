@@ -15,7 +15,10 @@ from typing import Any, Final, Self
 
 from testbed.kubernetes.manifests import FOLDER
 from testbed.processes import ROOT
-from tests.kubernetes.cluster import NAMESPACE, apply, kubectl, nodes, read, show, wait_for
+from tests.kubernetes.cluster import NAMESPACE, apply, kubectl, logs, nodes, read, wait_for, whatever
+
+# The pods of each component.
+COUNTS: Final = {"redis": 1, "ticker": 2, "web": 3}
 
 # Seconds between two checks of the load balancer, as clouds have them or longer. A worker's notice must be longer.
 CHECK_INTERVAL_S: Final = 1.0
@@ -128,15 +131,13 @@ def deployed(name: str) -> Iterator[Clock]:
             apply(folder)
         yield _clock()
     finally:
-        show("get", "pods,events", "--output", "wide")
-        for component in ("ticker", "web"):
-            show("logs", "--selector", f"app.kubernetes.io/component={component}", "--prefix", "--tail", "30")
+        print(whatever("get", "pods,events", "--output", "wide"), logs(30), sep="\n")
         kubectl("delete", "namespace", NAMESPACE, "--timeout=120s")
 
 
 def _clock() -> Clock:
     """Return the clock when all of it is available."""
-    for component, count in (("redis", 1), ("ticker", 2), ("web", 3)):
+    for component, count in COUNTS.items():
         wait_for(component, count, 180)
     service = read("service", "clock")["spec"]
     found = nodes()

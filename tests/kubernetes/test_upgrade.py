@@ -16,7 +16,7 @@ from testbed.recording.outcome import during
 from testbed.recording.recorder import Recorder
 from tests.kubernetes.cluster import apply, inside, leader, nodes_have, read, wait_for
 from tests.kubernetes.conftest import VIEWERS, RecordProperty
-from tests.kubernetes.deployment import Clock, overlay
+from tests.kubernetes.deployment import COUNTS, Clock, overlay
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -30,7 +30,8 @@ SET_BACK: Final = json.dumps(
     ]
 )
 
-COUNTS: Final = {"ticker": 2, "web": 3}
+
+BOTH: Final = ("ticker", "web")
 
 
 def settle(component: str) -> None:
@@ -79,7 +80,7 @@ def image(clock: Clock) -> Iterator[str]:
 def begin_with(request: pytest.FixtureRequest, image: str) -> set[str]:
     """Have these components run the last release before viewers come, and the others this version."""
     old: set[str] = request.param
-    for component in COUNTS:
+    for component in BOTH:
         is_old = image_of(component) == release.IMAGE
         if component in old and not is_old:
             set_back(component)
@@ -88,7 +89,6 @@ def begin_with(request: pytest.FixtureRequest, image: str) -> set[str]:
     return old
 
 
-BOTH: Final = {"ticker", "web"}
 ONLY_4012: Final = "only 4012; gap at most 1 s; `watch` finds the stream good"
 NO_END: Final = "no connection ends; gap at most 0.3 s; `watch` finds the stream good"
 
@@ -136,7 +136,7 @@ def test_an_older_ticker_takes_over(
     check_tickers(result.closes, result.longest_gap_ms)
 
 
-@pytest.mark.parametrize("begin_with", [BOTH], indirect=True, ids=["old"])
+@pytest.mark.parametrize("begin_with", [{*BOTH}], indirect=True, ids=["old"])
 @pytest.mark.fault("workers are upgraded; tickers are of the last release", ONLY_4012)
 def test_newer_workers_with_older_tickers(
     begin_with: set[str], image: str, clock: Clock, crowd: Recorder, record_property: RecordProperty
