@@ -3,8 +3,9 @@
     python -m tests.kubernetes [--load COMMAND] [--docs] [arguments of pytest]
 
 It needs kubectl with access to a cluster, in which it creates the namespace `clock` and deletes it again. With `--load`
-it builds the image, and has the command put it and the others on the nodes: `--load "kind load docker-image"`. Without,
-the nodes must have the image or be able to pull it. With `--docs` it writes its table to docs/operations.md.
+it builds the image, and that of the last release from the history. It has the command put these and the others on the
+nodes: `--load "kind load docker-image"`. Without, the nodes must have the image or be able to pull it, and the tests of
+two versions are skipped. With `--docs` it writes its table to docs/operations.md.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from clock import __version__
+from testbed import release
 from testbed.kubernetes.manifests import OVERLAYS, resources
 from testbed.processes import ROOT
 from tests.fault_table import run
@@ -49,10 +51,10 @@ def images() -> list[str]:
 
 
 def load(command: str) -> None:
-    """Build the image, and have a command put it and the others on the nodes."""
+    """Build the images of this version and of the last release; have a command put them and the others on the nodes."""
     settings = {**os.environ, "DOCKER_BUILDKIT": "1"}  # older versions of Docker need it for the Dockerfile
     subprocess.run(["docker", "build", "--quiet", "--tag", IMAGE, str(ROOT)], env=settings, check=True)
-    subprocess.run([*shlex.split(command), *images()], check=True)
+    subprocess.run([*shlex.split(command), *images(), release.build()], check=True)
 
 
 def main() -> int:
@@ -64,7 +66,10 @@ def main() -> int:
     if lacks := missing():
         sys.exit(f"make kubernetes-test cannot run: {lacks}")
     if options.load:
-        load(options.load)
+        try:
+            load(options.load)
+        except release.ReleaseUnavailable as error:
+            sys.exit(f"make kubernetes-test cannot run: {error}")
     return run(Path(__file__).parent, arguments, DOCUMENT if options.docs else None, "kubernetes")
 
 

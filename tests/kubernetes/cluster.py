@@ -1,44 +1,75 @@
-"""The clock in a cluster, and a load balancer in front of its nodes."""
+"""The cluster, by kubectl: the clock's pods, and what can be done to them."""
 
 import contextlib
-import http.client
 import json
 import subprocess
-import threading
-import urllib.request
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import pytest
 
-from testbed.kubernetes.manifests import FOLDER
-from testbed.processes import wait_until
+from testbed import processes
 
 NAMESPACE: Final = "clock"
 
-# Seconds between two checks of the load balancer, as clouds have them or longer. A worker's notice must be longer.
-CHECK_INTERVAL_S: Final = 1.0
+# Seconds between two looks at the cluster. kubectl costs a tenth of a second of CPU, which viewers need, too.
+LOOK_INTERVAL_S: Final = 0.5
 
 
 def kubectl(*arguments: str) -> str:
     """Run kubectl and return its output."""
     done = subprocess.run(["kubectl", *arguments], capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+    assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stdout}{done.stderr}"
     return done.stdout
+
+
+def inside(*arguments: str) -> str:
+    """Run kubectl in the clock's namespace and return its output."""
+    return kubectl("--namespace", NAMESPACE, *arguments)
 
 
 def read(*arguments: str) -> Any:
     """Return what `kubectl get` says of some objects of the clock."""
-    return json.loads(kubectl("--namespace", NAMESPACE, "get", *arguments, "--output", "json"))
+    return json.loads(inside("get", *arguments, "--output", "json"))
 
 
-def show(*arguments: str) -> None:
-    """Print what kubectl prints about the clock, also if it fails."""
+def whatever(*arguments: str) -> str:
+    """Return what kubectl prints about the clock, also if it fails."""
     command = ["kubectl", "--namespace", NAMESPACE, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    print(done.stdout + done.stderr)
+    return done.stdout + done.stderr
+
+
+def logs(lines: int = -1) -> str:
+    """Return the last lines of each pod that has a log, or all of them."""
+    return whatever("logs", "--selector", "app.kubernetes.io/name=clock", "--prefix", f"--tail={lines}")
+
+
+def apply(overlay: Path) -> str:
+    """Apply an overlay."""
+    return kubectl("apply", "-k", str(overlay))
+
+
+def nodes() -> dict[str, str]:
+    """Return the addresses of the nodes, by name."""
+    return {
+        node["metadata"]["name"]: one["address"]
+        for node in json.loads(kubectl("get", "nodes", "--output", "json"))["items"]
+        for one in node["status"]["addresses"]
+        if one["type"] == "InternalIP"
+    }
+
+
+def nodes_have(image: str) -> bool:
+    """Return whether each node lists an image. A node lists its 50 largest ones."""
+    found = json.loads(kubectl("get", "nodes", "--output", "json"))["items"]
+    return all(
+        any(name.endswith(f"/{image}") for one in node["status"]["images"] for name in one.get("names") or [])
+        for node in found
+    )
 
 
 @dataclass(frozen=True)
@@ -51,28 +82,52 @@ class Pod:
     restarts: int
 
 
+def _pod(found: dict[str, Any]) -> Pod:
+    return Pod(
+        found["metadata"]["name"],
+        found["spec"].get("nodeName", ""),
+        "deletionTimestamp" in found["metadata"],
+        sum(status["restartCount"] for status in found["status"].get("containerStatuses", [])),
+    )
+
+
 def pods(component: str) -> list[Pod]:
     """Return the pods of a component, those that are being deleted included."""
-    found = read("pods", "--selector", f"app.kubernetes.io/component={component}")["items"]
-    return [
-        Pod(
-            pod["metadata"]["name"],
-            pod["spec"].get("nodeName", ""),
-            "deletionTimestamp" in pod["metadata"],
-            sum(status["restartCount"] for status in pod["status"].get("containerStatuses", [])),
-        )
-        for pod in found
-    ]
+    return [_pod(one) for one in read("pods", "--selector", f"app.kubernetes.io/component={component}")["items"]]
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
+    """Look at the cluster until a condition holds.
+
+    Raises: `TooSlow` after `seconds`.
+    """
+
+    def holds() -> bool:
+        time.sleep(LOOK_INTERVAL_S)
+        return condition()
+
+    processes.wait_until(holds, what, seconds)
 
 
 def wait_for(component: str, count: int, seconds: float = 120.0) -> None:
     """Wait until a component has so many pods, all of them available and none that is being deleted."""
 
     def is_settled() -> bool:
-        status = read("deployment", component)["status"]
-        return bool(status.get("availableReplicas", 0) == count == len(pods(component)))
+        items = read("deployments,pods", "--selector", f"app.kubernetes.io/component={component}")["items"]
+        available = [one["status"].get("availableReplicas", 0) for one in items if one["kind"] == "Deployment"]
+        found = [one for one in items if one["kind"] == "Pod" and one["status"]["phase"] not in {"Failed", "Succeeded"}]
+        return available == [count] and len(found) == count
 
     wait_until(is_settled, f"{count} pods of {component}", seconds)
+
+
+def wait_for_restart(component: str, victim: Pod, seconds: float = 60.0) -> None:
+    """Wait until the container of a pod has been restarted."""
+
+    def was_restarted() -> bool:
+        return any(pod.name == victim.name and pod.restarts > victim.restarts for pod in pods(component))
+
+    wait_until(was_restarted, f"{victim.name} is restarted", seconds)
 
 
 def leader() -> Pod:
@@ -80,7 +135,7 @@ def leader() -> Pod:
     became: dict[str, Pod] = {}
     for pod in pods("ticker"):
         if not pod.is_terminating:
-            log = kubectl("--namespace", NAMESPACE, "logs", "--timestamps", pod.name)
+            log = inside("logs", "--timestamps", pod.name)
             states = [line for line in log.splitlines() if "publishing the time" in line or "standing by" in line]
             if states and "publishing the time" in states[-1]:
                 became[states[-1]] = pod
@@ -96,89 +151,3 @@ def pid_of(pod: Pod) -> int:
             if is_pod and (path / "cmdline").read_bytes().startswith(b"python"):
                 return int(path.name)
     pytest.skip("the processes of the nodes cannot be seen from here, and so not be frozen")
-
-
-class Balancer:
-    """A load balancer for TCP: it asks each node whether it has workers that are ready, as those of clouds do."""
-
-    def __init__(self, nodes: dict[str, str], health_port: int) -> None:
-        self.addresses: list[str] = [*nodes.values()]  # of the nodes that get new connections
-        self._nodes = nodes
-        self._health_port = health_port
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._check_forever, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _check_forever(self) -> None:
-        while not self._ended.wait(CHECK_INTERVAL_S):
-            self.addresses[:] = [one for one in self._nodes.values() if self._is_healthy(one)] or self.addresses
-
-    def _is_healthy(self, address: str) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://{address}:{self._health_port}/healthz", timeout=2):
-                return True
-        except OSError:
-            return False
-
-
-@dataclass(frozen=True)
-class Clock:
-    """The clock as it is deployed: the addresses of its nodes by name, its port there, and the load balancer."""
-
-    nodes: dict[str, str]
-    port: int
-    balancer: Balancer
-
-    def get(self, path: str, node: str | None = None) -> tuple[int, str]:
-        """Return the status and body of a page, from a node. The status is 0 if there is no answer."""
-        address = self.nodes[node] if node else self.balancer.addresses[0]
-        connection = http.client.HTTPConnection(address, self.port, timeout=5)
-        try:
-            connection.request("GET", path, headers={"Host": "localhost"})
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        except OSError:
-            return 0, ""
-        finally:
-            connection.close()
-
-
-@contextlib.contextmanager
-def deployed(overlay: str) -> Iterator[Clock]:
-    """Apply an overlay to the cluster, and delete it at the end.
-
-    The logs are printed then, which pytest shows if a test has failed.
-    """
-    existing = json.loads(kubectl("get", "namespaces", "--output", "json"))["items"]
-    assert NAMESPACE not in {one["metadata"]["name"] for one in existing}, (
-        f"the namespace {NAMESPACE} exists: this test would delete it"
-    )
-    try:
-        kubectl("apply", "-k", str(FOLDER / "overlays" / overlay))
-        yield deployment()
-    finally:
-        show("get", "pods,events", "--output", "wide")
-        for component in ("ticker", "web"):
-            show("logs", "--selector", f"app.kubernetes.io/component={component}", "--prefix", "--tail", "30")
-        kubectl("delete", "namespace", NAMESPACE, "--timeout=120s")
-
-
-def deployment() -> Clock:
-    """Return the clock as it is deployed, when all of it is available."""
-    for component, count in (("redis", 1), ("ticker", 2), ("web", 3)):
-        wait_for(component, count, 180)
-    service = read("service", "clock")["spec"]
-    nodes = {
-        node["metadata"]["name"]: one["address"]
-        for node in json.loads(kubectl("get", "nodes", "--output", "json"))["items"]
-        for one in node["status"]["addresses"]
-        if one["type"] == "InternalIP"
-    }
-    return Clock(nodes, service["ports"][0]["nodePort"], Balancer(nodes, service["healthCheckNodePort"]))

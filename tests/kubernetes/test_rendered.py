@@ -53,6 +53,8 @@ def test_every_service_finds_pods(overlay: Path) -> None:
             selected = one["spec"]["selector"]
         elif one["kind"] == "PodDisruptionBudget":
             selected = one["spec"]["selector"]["matchLabels"]
+        elif one["kind"] == "NetworkPolicy":
+            selected = one["spec"]["podSelector"].get("matchLabels", {})
         else:
             continue
         assert any(selected.items() <= pod.items() for pod in labels), one["metadata"]["name"]

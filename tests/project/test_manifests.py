@@ -1,11 +1,15 @@
 """The manifests in deploy/kubernetes fit the clock: its settings, its drain, its version."""
 
+import re
 from typing import Any, Final
 
 import pytest
 import yaml
 
 from clock import __version__
+from clock.asgi import ServerStatus
+from clock.broadcast.relay import Relay
+from clock.endpoints.metrics import metrics
 from testbed.kubernetes import manifests
 from testbed.kubernetes.manifests import FOLDER, Resource, files, problems, resources
 from tournament.configuration.table import CLOCK_DRAIN_NOTICE, CLOCK_DRAIN_SPREAD, SETTINGS
@@ -14,9 +18,6 @@ from tournament.server.drain import STRAGGLER_TIMEOUT_S
 RESOURCES: Final = [resource for path in files() for resource in resources(path.read_text())]
 DEPLOYMENTS: Final = {one["metadata"]["name"]: one for one in RESOURCES if one["kind"] == "Deployment"}
 KUSTOMIZATIONS: Final = sorted(FOLDER.rglob("kustomization.yaml"))
-
-# The setting of the ticker's own metrics port is built at the same time. Remove this when it is in the table.
-COMING: Final = {"CLOCK_TICKER_METRICS_PORT"}
 
 
 def pod(name: str) -> dict[str, Any]:
@@ -80,8 +81,21 @@ def test_every_setting_exists_and_is_valid() -> None:
     """A misspelt name would have no effect."""
     table = {setting.name: setting for setting in SETTINGS}
     for name, value in given().items():
-        if name not in COMING - table.keys():
-            table[name].parser.parse(value)
+        table[name].parser.parse(value)
+
+
+async def test_the_autoscaler_has_the_metrics_that_it_asks_for(relay: Relay) -> None:
+    """Its rules make each of its metrics, of metrics that workers have."""
+    (adapter,) = (one for one in RESOURCES if one["kind"] == "ConfigMap")
+    rules = yaml.safe_load(adapter["data"]["config.yaml"])["externalRules"]
+    (autoscaler,) = (one for one in RESOURCES if one["kind"] == "HorizontalPodAutoscaler")
+    asked = {one["external"]["metric"]["name"] for one in autoscaler["spec"]["metrics"]}
+    assert asked == {rule["name"]["as"] for rule in rules}
+    told = metrics(ServerStatus()).decode()
+    for rule in rules:
+        used = set(re.findall(r"clock_\w+", rule["metricsQuery"] + rule["seriesQuery"]))
+        assert used
+        assert used <= set(re.findall(r"^# TYPE (clock_\w+)", told, re.MULTILINE))
 
 
 def test_a_worker_has_time_to_drain() -> None:
