@@ -3,4 +3,4 @@
 from typing import Final
 
 # The only place of the version: the metrics, the first log line, `--version` and pyproject.toml take it from here.
-__version__: Final = "1.1.0"
+__version__: Final = "1.2.0"
