@@ -25,33 +25,36 @@ VIEWERS = 300
 MAX_SHARE = 0.5
 
 
-def rate_of(visit: Visit) -> float:
-    """Return the frames per second of a connection."""
-    return (len(visit.frames) - 1) * 1000 / (visit.frames[-1].at - visit.frames[0].at)
+def rate_of(visit: Visit, since_ns: int) -> float:
+    """Return the frames per second of a connection from a moment on."""
+    times = [frame.at for frame in visit.frames if frame.arrived_ns >= since_ns]
+    return (len(times) - 1) * 1000 / (times[-1] - times[0])
 
 
-@pytest.mark.fault("nothing, for 10 s", "90 % of the frames of each viewer; gap at most 0.5 s; `watch` agrees")
+@pytest.mark.fault("nothing, for 10 s", "90 % of the frames of each viewer; gap at most 0.5 s")
 def test_viewers_receive_their_frames(stack: Stack, crowd: Recorder, record_property: RecordProperty) -> None:
-    """All of them in order, and no connection ends. `watch`, in a worker's container, is one more viewer."""
-    report = {}
-
-    def watch() -> None:
-        report.update(
-            stack.watch(
-                *("--for", "10s", "--rate", "10", "--min-rate", "9", "--max-gap", "500ms", "--max-bound", "50ms")
-            )
-        )
-
-    result = during(crowd, watch)
-    seen = f"{report['rate_hz']:.1f} frames per second, p99 of lateness {report['lateness_ms']['p99']:.0f} ms"
-    record_property("measured", f"{result}; `watch`: {seen}")
-    assert len(crowd.clients) == VIEWERS
-    for number, client in enumerate(crowd.clients):
+    """All of them in order, and no connection ends."""
+    begin_ns = time.monotonic_ns()
+    result = during(crowd, after_s=10)
+    shares = [
+        rate_of(client.visits[-1], begin_ns) / (FAST_RATE if number < FAST else SLOW_RATE)
+        for number, client in enumerate(crowd.clients)
+    ]
+    record_property("measured", f"{100 * min(shares):.1f} % of the frames; {result}")
+    assert len(shares) == VIEWERS
+    for client in crowd.clients:
         (visit,) = client.visits
-        assert rate_of(visit) > 0.9 * (FAST_RATE if number < FAST else SLOW_RATE)
         assert all(before.at < after.at for before, after in pairwise(visit.frames))
+    assert min(shares) > 0.9
     assert not result.closes
     assert result.longest_gap_ms < 500
+
+
+def test_watch_finds_the_stream_good(stack: Stack) -> None:
+    """In a worker's container, through the balancer, as an operator may check it after a change."""
+    report = stack.watch("--for", "5s", "--rate", "10", "--min-rate", "9", "--max-gap", "500ms", "--max-bound", "50ms")
+    assert report["ok"]
+    assert report["connections"]["reconnects"] == 0
 
 
 def test_no_container_is_near_its_limits(stack: Stack, crowd: Recorder) -> None:
