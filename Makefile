@@ -12,6 +12,9 @@ MINUTES ?= 20
 PROCESSES ?= 3
 run := .venv/bin/python
 
+# The tests start hundreds of processes. Without bytecode each of them would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help bench bench-full bench-test scaling up test soak check audit format faults endurance punctuality \
   observe-test compose-test kubernetes-test translations requirements pictures javascript-lock clean
 

@@ -31,7 +31,7 @@ def rate_of(visit: Visit, since_ns: int) -> float:
     return (len(times) - 1) * 1000 / (times[-1] - times[0])
 
 
-@pytest.mark.fault("nothing, for 10 s", "90 % of the frames of each viewer; gap at most 0.5 s")
+@pytest.mark.fault("nothing, for 10 s", "95 % of the frames of each viewer; gap at most 0.25 s")
 def test_viewers_receive_their_frames(stack: Stack, crowd: Recorder, record_property: RecordProperty) -> None:
     """All of them in order, and no connection ends."""
     begin_ns = time.monotonic_ns()
@@ -45,14 +45,16 @@ def test_viewers_receive_their_frames(stack: Stack, crowd: Recorder, record_prop
     for client in crowd.clients:
         (visit,) = client.visits
         assert all(before.at < after.at for before, after in pairwise(visit.frames))
-    assert min(shares) > 0.9
+    assert min(shares) > 0.95
     assert not result.closes
-    assert result.longest_gap_ms < 500
+    assert result.longest_gap_ms < 250
 
 
 def test_watch_finds_the_stream_good(stack: Stack) -> None:
     """In a worker's container, through the balancer, as an operator may check it after a change."""
-    report = stack.watch("--for", "5s", "--rate", "10", "--min-rate", "9", "--max-gap", "500ms", "--max-bound", "50ms")
+    report = stack.watch(
+        "--for", "5s", "--rate", "10", "--min-rate", "9.5", "--max-gap", "250ms", "--max-bound", "50ms"
+    )
     assert report["ok"]
     assert report["connections"]["reconnects"] == 0
 
@@ -71,7 +73,7 @@ def test_no_container_is_near_its_limits(stack: Stack, crowd: Recorder) -> None:
         assert 0 < count < limits[name] * MAX_SHARE, used
 
 
-@pytest.mark.fault("all tickers and workers are replaced by a new image", "only 4012; gap at most 2 s")
+@pytest.mark.fault("all tickers and workers are replaced by a new image", "only 4012; gap at most 1 s")
 def test_all_are_replaced(stack: Stack, crowd: Recorder, next_image: str, record_property: RecordProperty) -> None:
     """With the commands of the documentation. Each viewer is on another worker at once."""
     before = {one.id for one in stack.containers("ticker", "web")}
@@ -83,10 +85,10 @@ def test_all_are_replaced(stack: Stack, crowd: Recorder, next_image: str, record
     assert not before & {one.id for one in found}
     assert set(result.closes) == {CLOSE_GOING_AWAY}
     assert result.closes[CLOSE_GOING_AWAY] >= VIEWERS
-    assert result.longest_gap_ms < 2000
+    assert result.longest_gap_ms < 1000
 
 
-@pytest.mark.fault("3 workers become 5, then 2", "only 4012; gap at most 2 s; no request fails")
+@pytest.mark.fault("3 workers become 5, then 2", "only 4012; gap at most 1 s; no request fails")
 def test_scaling(stack: Stack, crowd: Recorder, record_property: RecordProperty) -> None:
     """The balancer finds new workers without a restart. Viewers stay where they are until their worker ends."""
     balancer = stack.containers("lb")
@@ -116,10 +118,10 @@ def test_scaling(stack: Stack, crowd: Recorder, record_property: RecordProperty)
     assert min(spread) >= 5, spread
     assert set(result.closes) == {CLOSE_GOING_AWAY}
     assert result.closes[CLOSE_GOING_AWAY] >= VIEWERS / 4
-    assert result.longest_gap_ms < 2000
+    assert result.longest_gap_ms < 1000
 
 
-@pytest.mark.fault("the leading ticker is stopped and replaced", "no connection ends; gap at most 1 s")
+@pytest.mark.fault("the leading ticker is stopped and replaced", "no connection ends; gap at most 0.5 s")
 def test_the_leading_ticker_is_replaced(stack: Stack, crowd: Recorder, record_property: RecordProperty) -> None:
     """It releases the lease, and the standby takes over."""
     leader = stack.leader()
@@ -133,7 +135,7 @@ def test_the_leading_ticker_is_replaced(stack: Stack, crowd: Recorder, record_pr
     assert len(stack.containers("ticker")) == 2
     assert stack.leader().id != leader.id
     assert not result.closes
-    assert result.longest_gap_ms < 1000
+    assert result.longest_gap_ms < 500
 
 
 def was_restarted(stack: Stack, victim: Container) -> bool:

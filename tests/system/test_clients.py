@@ -61,6 +61,7 @@ def test_the_python_client(small_worker: Worker, directory: Path) -> None:
     assert CLOSE_BROKEN_CONTRACT == 4008
 
 
+@pytest.mark.soak
 def test_the_javascript_client(small_worker: Worker, browser: Browser) -> None:
     """It shows ticks, reconnects at once after 4012, waits after 4013, and ends with the reason after 4008."""
     page = browser.new_page()

@@ -83,6 +83,7 @@ def stand_still(_: Server, replica: Server) -> None:
     replica.signal(signal.SIGCONT)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("interrupt", [lose_link, stand_still])
 def test_a_replica_that_catches_up_brings_no_burst_of_old_ticks(
     worker: Worker, master: Server, replica: Server, interrupt: Callable[[Server, Server], None]

@@ -111,6 +111,7 @@ def count_advice(*tickers: Program) -> int:
     return sum(ticker.output().count("raise maxmemory") for ticker in tickers)
 
 
+@pytest.mark.soak
 @SERVERS
 def test_a_full_redis(kind: str, directory: Path) -> None:
     """With noeviction and no room for another key: the standby takes over as usual, and nothing is logged."""

@@ -91,6 +91,7 @@ def test_make_up_runs_the_clock_and_restarts_its_parts(directory: Path) -> None:
     assert "Traceback" not in output
 
 
+@pytest.mark.soak
 def test_two_workers(directory: Path, broker: Broker) -> None:
     """A supervisor and two workers share the port, and end on Ctrl-C. `make up WORKERS=2` runs this command."""
     port = free_port()

@@ -14,6 +14,9 @@ from playwright.sync_api import Page
 NETWORKS: Final = (
     *("loopback", "symmetric", "slow out", "slow back", "exponential", "spikes", "loss", "server with a bound"),
 )
+# The other networks take as long again: `make soak` has them.
+QUICK: Final = ("loopback", "slow back", "spikes", "server with a bound")
+ALL_NETWORKS: Final = [name if name in QUICK else pytest.param(name, marks=pytest.mark.soak) for name in NETWORKS]
 STEADY_CLOCKS: Final = ("no drift", "drift ahead", "drift behind", "largest drift")
 CHANGING_CLOCKS: Final = ("warming up", "faster by 20 ppm", "slower by 20 ppm")
 CHANGE_MS: Final = 1_800_000
@@ -56,7 +59,7 @@ def pauses(result: Result, since: float, until: float = 5_400_000) -> list[float
     return [after - before for before, after in pairwise(result["probes"]) if since < after <= until]
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", ALL_NETWORKS)
 def test_the_true_time_stays_within_a_bound_that_is_no_wider(blank_page: Page, network: str) -> None:
     """If the drift is constant, changes with temperature, or changes by 20 ppm at once.
 
@@ -98,7 +101,7 @@ def excess(compared: Sequence[Compared], kind: str) -> float:
 
 
 @pytest.mark.parametrize("clock", ["faster by 100 ppm", "slower by 100 ppm"])
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", ALL_NETWORKS)
 def test_a_large_change_of_the_drift_is_noticed(blank_page: Page, network: str, clock: str) -> None:
     """By frames, or by an answer, before the bound is wrong by more than 2 ms for more than half a minute.
 
@@ -114,7 +117,7 @@ def test_a_large_change_of_the_drift_is_noticed(blank_page: Page, network: str, 
 
 
 @pytest.mark.parametrize("clock", ["slewed by 500 ppm", "slewed by -500 ppm"])
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", ALL_NETWORKS)
 def test_a_slewed_clock_is_shown_about_as_well_as_without_learning(blank_page: Page, network: str, clock: str) -> None:
     """NTP slews at up to 500 ppm, and 200 ppm are allowed for. So either estimate is wrong for some time."""
     compared = simulate(blank_page, network, clock)
@@ -122,7 +125,7 @@ def test_a_slewed_clock_is_shown_about_as_well_as_without_learning(blank_page: P
 
 
 @pytest.mark.parametrize("clock", ["step ahead", "step back"])
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", ALL_NETWORKS)
 def test_a_step_is_noticed_as_soon_as_without_learning(blank_page: Page, network: str, clock: str) -> None:
     """By the next frame, or by the next answer; and everything that was learned is dropped."""
     for compared in simulate(blank_page, network, clock):

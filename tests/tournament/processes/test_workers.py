@@ -211,6 +211,7 @@ def test_one_signal_for_all_processes_does_not_hurry(workers: Workers) -> None:
     assert workers.wait() == 0
 
 
+@pytest.mark.soak
 def test_ctrl_c_hurries(broker: Broker, ticker: Ticker, directory: Path) -> None:
     """However long notice and spread are."""
     with Workers(broker.url, directory, CLOCK_DRAIN_NOTICE="60", CLOCK_DRAIN_SPREAD="60") as workers:
@@ -231,6 +232,7 @@ def test_workers_outlive_their_supervisor_only_to_drain(workers: Workers) -> Non
     wait_until(lambda: not any(map(is_alive, children)), "all have ended", 10)
 
 
+@pytest.mark.soak
 def test_the_address_of_a_client_is_its_own(broker: Broker, ticker: Ticker, directory: Path) -> None:
     """So the limit per address holds, on each worker."""
     with (
@@ -253,6 +255,7 @@ def test_the_address_of_a_client_is_its_own(broker: Broker, ticker: Ticker, dire
         assert first_byte("127.0.0.2") == TEXT
 
 
+@pytest.mark.soak
 def test_a_full_worker_gets_nothing_new(broker: Broker, ticker: Ticker, directory: Path) -> None:
     """Both fill up; then newcomers are told so with 4013; who leaves makes room on the right worker."""
     with Workers(broker.url, directory, CLOCK_MAX_VIEWERS="5", **FAST) as workers:
@@ -269,6 +272,7 @@ def test_a_full_worker_gets_nothing_new(broker: Broker, ticker: Ticker, director
         close(viewers[1:])
 
 
+@pytest.mark.soak
 def test_a_unix_socket(broker: Broker, ticker: Ticker, directory: Path) -> None:
     """Daphne's `-u` works as on one worker. The file is removed at the end."""
     path = directory / "workers"
