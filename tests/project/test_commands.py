@@ -109,7 +109,8 @@ RUN: Final = {
     r"docker compose restart lb": Proof("tests/compose", '"restart", "lb"'),
     r"docker (stop|rm) \$old": Proof("tests/compose", r"docker \1 $old"),
     r"docker inspect --format .*": Proof("tests/compose", "docker inspect --format"),
-    r"kubectl apply -k deploy/kubernetes/overlays/trial": Proof("tests/kubernetes", '"apply", "-k"'),
+    r"kubectl apply -k( deploy/kubernetes/overlays/trial)?": Proof("tests/kubernetes", '"apply", "-k"'),
+    r"kubectl rollout restart": Proof("tests/kubernetes", '"rollout", "restart"'),
     r"kubectl --namespace clock port-forward service/clock 8001:80": Proof(
         "tests/kubernetes", '"port-forward", "service/clock"'
     ),
@@ -169,7 +170,6 @@ NOT_RUN: Final = {
     r"make requirements": "uv",
     r"pre-commit install": r"pre-commit\.com",
     r"pip install websockets": "",
-    r"kubectl rollout restart": "",
     r"python -m (bench|tests)\b.*": "",
 }
 
