@@ -31,7 +31,7 @@ def rate_of(visit: Visit, since_ns: int) -> float:
     return (len(times) - 1) * 1000 / (times[-1] - times[0])
 
 
-@pytest.mark.fault("nothing, for 10 s", "95 % of the frames of each viewer; gap at most 0.25 s")
+@pytest.mark.fault("nothing, for 10 s", "95 % of the frames of each viewer; gap at most 0.5 s")
 def test_viewers_receive_their_frames(stack: Stack, crowd: Recorder, record_property: RecordProperty) -> None:
     """All of them in order, and no connection ends."""
     begin_ns = time.monotonic_ns()
@@ -47,13 +47,13 @@ def test_viewers_receive_their_frames(stack: Stack, crowd: Recorder, record_prop
         assert all(before.at < after.at for before, after in pairwise(visit.frames))
     assert min(shares) > 0.95
     assert not result.closes
-    assert result.longest_gap_ms < 250
+    assert result.longest_gap_ms < 500
 
 
 def test_watch_finds_the_stream_good(stack: Stack) -> None:
     """In a worker's container, through the balancer, as an operator may check it after a change."""
     report = stack.watch(
-        "--for", "5s", "--rate", "10", "--min-rate", "9.5", "--max-gap", "250ms", "--max-bound", "50ms"
+        "--for", "5s", "--rate", "10", "--min-rate", "9.5", "--max-gap", "500ms", "--max-bound", "50ms"
     )
     assert report["ok"]
     assert report["connections"]["reconnects"] == 0

@@ -20,6 +20,9 @@ MIXED_S = 5.0
 
 MAX_BOUND_MS = 100
 
+# Both tickers end at the same moment, so the lease may change hands twice. Pages are free-running after 1.1 s.
+MAX_HANDOVER_MS = 1000
+
 
 @pytest.fixture(scope="module")
 def stack(image: str, old_image: str) -> Iterator[Stack]:
@@ -45,7 +48,7 @@ def test_the_documented_commands_are_those_of_this_test() -> None:
 
 
 @pytest.mark.fault(
-    f"upgrade: tickers of {VERSION} are replaced by those of this version", "no connection ends; gap at most 0.5 s"
+    f"upgrade: tickers of {VERSION} are replaced by those of this version", "no connection ends; gap at most 1 s"
 )
 def test_old_workers_with_new_tickers(
     stack: Stack, crowd: Recorder, old_image: str, record_property: RecordProperty
@@ -55,7 +58,7 @@ def test_old_workers_with_new_tickers(
     record_property("measured", str(result))
     check(stack, tickers=IMAGE, workers=old_image)
     assert not result.closes
-    assert result.longest_gap_ms < 500
+    assert result.longest_gap_ms < MAX_HANDOVER_MS
 
 
 @pytest.mark.fault(f"upgrade: then workers of {VERSION} are replaced", "only 4012; gap at most 1 s")
@@ -70,7 +73,7 @@ def test_the_workers_are_replaced(stack: Stack, crowd: Recorder, record_property
 
 
 @pytest.mark.fault(
-    f"the way back: tickers of this version are replaced by those of {VERSION}", "no connection ends; gap at most 0.5 s"
+    f"the way back: tickers of this version are replaced by those of {VERSION}", "no connection ends; gap at most 1 s"
 )
 def test_new_workers_with_old_tickers(
     stack: Stack, crowd: Recorder, old_image: str, record_property: RecordProperty
@@ -80,5 +83,5 @@ def test_new_workers_with_old_tickers(
     record_property("measured", str(result))
     check(stack, tickers=old_image, workers=IMAGE)
     assert not result.closes
-    assert result.longest_gap_ms < 500
+    assert result.longest_gap_ms < MAX_HANDOVER_MS
     stack.watch("--for", "3s", "--rate", "10", "--min-rate", "9", "--max-bound", "100ms")
