@@ -11,11 +11,12 @@ SECONDS ?= 60
 MINUTES ?= 20
 PROCESSES ?= 3
 run := .venv/bin/python
+in_processes := -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -p tests.scheduling
 
 # The tests start hundreds of processes. Without bytecode each of them would compile the project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help bench bench-full bench-test scaling up test soak check audit format faults endurance punctuality \
+.PHONY: help bench bench-full bench-test scaling up test page-test soak check audit format faults endurance punctuality \
   observe-test compose-test kubernetes-test translations requirements pictures javascript-lock clean
 
 help:  ## List the targets
@@ -38,10 +39,13 @@ tools-%: .venv/.ready
 	@$(run) -m testbed.tools $*
 
 test: tools-test  ## Run the tests, in PROCESSES=3 processes, which mostly wait (3 minutes; TESTS=path for some of them; INSTALL=no)
-	$(run) -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder -p tests.scheduling $(TESTS)
+	$(run) -m pytest $(in_processes) $(TESTS)
+
+page-test: tools-test  ## Run the tests of the page in Chromium (3 minutes)
+	$(run) -m pytest $(in_processes) tests/page
 
 soak: tools-soak  ## Run the tests that need real time or many processes (9 minutes)
-	$(run) -m pytest -m soak $(TESTS)
+	$(run) -m pytest -m soak $(or $(TESTS),tests)
 
 bench-test: tools-test  ## Run each kind of scenario of the benchmark with few viewers (half a minute)
 	$(run) -m pytest -m bench tests/bench

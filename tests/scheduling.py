@@ -1,4 +1,4 @@
-"""How `make test` spreads the tests over its processes: whole files, and the tests of the page as one.
+"""How `make test` and `make page-test` spread tests over processes: whole files, and the tests of the page as one.
 
 Two browsers at once would slow each other down on two cores. So the tests of the page are in one process, but for the
 simulations of its time, which need little of a browser, and its accuracy, which comes last, when there is most room for

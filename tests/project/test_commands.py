@@ -142,7 +142,7 @@ RUN: Final = {
     r"python -m bench\.recording": Proof(
         "tests/bench/test_recording.py::test_what_is_measured_records", "recording.main()"
     ),
-    r"make (check|audit|test|soak|faults|observe-test|compose-test)( TESTS=\S+| INSTALL=no)?": Proof(
+    r"make (check|audit|test|page-test|soak|faults|observe-test|compose-test)( TESTS=\S+| INSTALL=no)?": Proof(
         ".ci/run", r"step \1" + "\n"
     ),
     r"make docs": Proof(

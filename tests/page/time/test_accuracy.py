@@ -3,7 +3,7 @@
 The reference is the host's clock, which is the ticker's too. `Date.now()` lags it by 0.1 to 1.1 ms: the tests add half
 of that and allow the rest. They record what the page itself reads before it paints.
 
-The shortest one runs in `make test`, and the others in `make soak`.
+The shortest one runs in `make page-test`, and the others in `make soak`.
 """
 
 import signal
