@@ -45,8 +45,8 @@ def test_workers_without_redis(clock: Clock, prometheus: Prometheus) -> None:
 def test_a_slow_redis(clock: Clock, prometheus: Prometheus) -> None:
     """Ticks are published late, and arrive late.
 
-    One tick in four meets a Redis that has just stopped. The others wait with the message that warms up, and are not sent
-    at all. So Redis runs for three ticks at a time, of which one in a hundred and more must be late.
+    One tick in four meets a Redis that has just stopped. The others wait with the message that warms up, and are not
+    sent at all. So Redis runs for three ticks at a time: then more than one in a hundred of those sent is late.
     """
     with stopped(clock.broker, pulse=(0.25, 0.03)):
         prometheus.wait_for("ClockTickerLate", "ClockWorkerLate")
