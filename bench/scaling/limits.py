@@ -6,7 +6,7 @@ from bench.report.tables import Rows
 from bench.scaling.model import LOWEST_RATE, Model
 from bench.scaling.plan import CORES_PER_HOST, WIRE_BYTES
 from bench.scaling.redis_figures import PLANNED_LOAD, RedisFigures
-from bench.scaling.storm import Loss, simulate
+from bench.scaling.storm import LIMIT_S, Loss, simulate
 from clock.broadcast.admission import VIEWERS_SHARE
 from clock.contract import DEFAULT_RATE
 
@@ -128,7 +128,7 @@ def storm_rows(model: Model) -> Rows:
                 f"{workers:,}",
                 f"{each:,}",
                 "fits" if each <= room else f"room for {room:,}",
-                *(f"{time:.1f} s" for time in times),
+                *(f"{time:.1f} s" if time < LIMIT_S else f"more than {LIMIT_S:.0f} s" for time in times),
                 f"{attempts:.2f}",
             ]
         )

@@ -6,6 +6,7 @@ page are those of clock/static/clock/time/stream.js.
 """
 
 import heapq
+import math
 import random
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,10 @@ SILENT_PAUSE_S: Final = 2.0
 # A client whose connection request is dropped, because the backlog is full, repeats it after so many seconds
 # (RFC 6298: an initial timeout of 1 s, which doubles).
 REPEATED_AFTER_S: Final = (1.0, 3.0)
+
+# The simulation ends after this time. If a full backlog takes more than `SILENT_AFTER_S`, whoever is served has given
+# up, and the storm would never end: such a worker does nothing but work that nobody waits for.
+LIMIT_S: Final = 300.0
 
 SEED: Final = 1
 
@@ -45,7 +50,10 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """How the viewers came back: after how many seconds half of them, 99 % and all had; and attempts per viewer."""
+    """How the viewers came back: after how many seconds half of them, 99 % and all had; and attempts per viewer.
+
+    A time is infinite if it is more than `LIMIT_S`.
+    """
 
     half_s: float
     most_s: float
@@ -69,7 +77,7 @@ def simulate(loss: Loss, *, backlog: int = BACKLOG) -> Return:
     heapq.heapify(attempts)
     back: list[float] = []
     idle_at, count = 0.0, 0
-    while attempts:
+    while attempts and attempts[0][0] < LIMIT_S:
         at, since, repeated = heapq.heappop(attempts)
         count += not repeated
         waiting = max(0.0, idle_at - at) / loss.arrival_s
@@ -84,7 +92,7 @@ def simulate(loss: Loss, *, backlog: int = BACKLOG) -> Return:
             heapq.heappush(attempts, _again(since + silent_pause_s()))
         else:
             back.append(idle_at)
-    back.sort()
+    back = sorted(back) + [math.inf] * (viewers - len(back))
     return Return(back[len(back) // 2], back[len(back) * 99 // 100], back[-1], count / viewers)
 
 

@@ -1,5 +1,7 @@
 """The storm: how simulated viewers come back."""
 
+import math
+
 from bench.scaling.storm import Loss, simulate
 
 
@@ -29,6 +31,13 @@ def test_a_full_backlog_delays_viewers_and_loses_none() -> None:
     assert roomy.attempts > 1  # those who wait for more than 5 s give up, and the work for them is wasted
     assert small.all_s > 8  # the work alone
     assert small.attempts > 1
+
+
+def test_a_storm_that_never_ends_is_said_to_be_so() -> None:
+    """If the whole backlog takes more than 5 s, all who are served have given up."""
+    found = simulate(Loss(10_000, 1, 0.01, is_silent=False), backlog=1_000)
+    assert found.half_s == found.all_s == math.inf
+    assert found.attempts > 2
 
 
 def test_the_simulation_repeats_itself() -> None:
