@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -35,6 +35,21 @@ def free_port() -> int:
         port = random.SystemRandom().randrange(10_000, max(20_000, lowest_of_clients))
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+
+
+def request(
+    address: str, port: int, path: str, headers: Mapping[str, str] | None = None, timeout_s: float = 5.0
+) -> tuple[int, str]:
+    """Return the status and body of the answer to a GET request. The status is 0 if there is no answer."""
+    connection = http.client.HTTPConnection(address, port, timeout=timeout_s)
+    try:
+        connection.request("GET", path, headers=headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except OSError:
+        return 0, ""
+    finally:
+        connection.close()
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
@@ -188,15 +203,7 @@ class Worker(Program):
 
     def get(self, path: str, **headers: str) -> tuple[int, str]:
         """Return the status and body of a page. The status is 0 if there is no answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.request("GET", path, headers=headers)
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        except OSError:
-            return 0, ""
-        finally:
-            connection.close()
+        return request("127.0.0.1", self.port, path, headers)
 
     def wait_for_ticks(self, seconds: float = 20.0) -> None:
         """Wait until `/clock/now` answers with the time."""

@@ -1,7 +1,6 @@
 """Workers other than one process of this version: two on one port, and one that runs from a copy of the files."""
 
 import contextlib
-import http.client
 import os
 import re
 import shutil
@@ -10,7 +9,7 @@ import socket
 from pathlib import Path
 
 from testbed.accounting import process_tree
-from testbed.processes import ROOT, Worker, free_port, wait_until
+from testbed.processes import ROOT, Worker, free_port, request, wait_until
 
 
 class Workers(Worker):
@@ -43,14 +42,9 @@ class Workers(Worker):
         return self._metric(number, "clock_members")
 
     def _metric(self, number: int, name: str) -> float | None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.metrics_port + number - 1, timeout=5)
-        try:
-            connection.request("GET", "/metrics")
-            text = connection.getresponse().read().decode()
-        except OSError:
+        status, text = request("127.0.0.1", self.metrics_port + number - 1, "/metrics")
+        if not status:
             return None
-        finally:
-            connection.close()
         return sum(float(value) for value in re.findall(rf"^{name}(?:\{{.*\}})? (\S+)$", text, re.MULTILINE))
 
     def kill(self) -> None:

@@ -1,6 +1,5 @@
 """The stack: the clock under Compose, in a project of its own, so that a test can break any part of it."""
 
-import http.client
 import json
 import os
 import re
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Self
 
-from testbed.processes import ROOT, free_port, wait_until
+from testbed.processes import ROOT, free_port, request, wait_until
 
 IMAGE: Final = "tournament-clock:compose-test"
 
@@ -46,15 +45,7 @@ class Container:
 
     def get(self, path: str, port: int = 8001) -> tuple[int, str]:
         """Return the status and body of a page, from its own address. The status is 0 if there is no answer."""
-        connection = http.client.HTTPConnection(self.address, port, timeout=5)
-        try:
-            connection.request("GET", path, headers={"Host": "localhost"})
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        except OSError:
-            return 0, ""
-        finally:
-            connection.close()
+        return request(self.address, port, path, {"Host": "localhost"})
 
     def kill_process(self) -> None:
         """Kill the clock's process in it, and so end it. Docker would not restart it after `docker kill`."""

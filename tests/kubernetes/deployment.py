@@ -1,7 +1,6 @@
 """The clock as it is deployed in the cluster, and a load balancer in front of its nodes."""
 
 import contextlib
-import http.client
 import json
 import os
 import subprocess
@@ -10,12 +9,16 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, Self
 
 from testbed.kubernetes.manifests import FOLDER
-from testbed.processes import ROOT
+from testbed.processes import ROOT, request
 from tests.kubernetes.cluster import NAMESPACE, apply, kubectl, logs, nodes, read, wait_for, whatever
+
+# The name under which every deployment answers.
+LOCALHOST: Final = {"Host": "localhost"}
 
 # The pods of each component.
 COUNTS: Final = {"redis": 1, "ticker": 2, "web": 3}
@@ -64,20 +67,7 @@ class Balancer:
             self.addresses[:] = [one for one in self._nodes.values() if self._is_healthy(one)] or self.addresses
 
     def _is_healthy(self, address: str) -> bool:
-        return request(address, self._health_port, "/healthz", timeout_s=2)[0] == http.client.OK
-
-
-def request(address: str, port: int, path: str, timeout_s: float = 5) -> tuple[int, str]:
-    """Return the status and body of an answer to a request for `localhost`. The status is 0 if there is none."""
-    connection = http.client.HTTPConnection(address, port, timeout=timeout_s)
-    try:
-        connection.request("GET", path, headers={"Host": "localhost"})
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    except OSError:
-        return 0, ""
-    finally:
-        connection.close()
+        return request(address, self._health_port, "/healthz", LOCALHOST, timeout_s=2)[0] == HTTPStatus.OK
 
 
 @dataclass(frozen=True)
@@ -90,7 +80,7 @@ class Clock:
 
     def get(self, path: str, node: str | None = None) -> tuple[int, str]:
         """Return the status and body of a page, from a node. The status is 0 if there is no answer."""
-        return request(self.nodes[node] if node else self.balancer.addresses[0], self.port, path)
+        return request(self.nodes[node] if node else self.balancer.addresses[0], self.port, path, LOCALHOST)
 
     def watch(self, node: str | None = None) -> dict[str, Any]:
         """Have `manage.py watch` judge the stream for 10 s, from outside; return its report.

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from testbed.kubernetes.manifests import OVERLAYS
-from testbed.processes import Program, free_port
+from testbed.processes import Program, free_port, request
 from testbed.recording.outcome import during
 from testbed.recording.recorder import Recorder
 from tests.kubernetes.cluster import NAMESPACE, inside, kubectl, leader, pods
 from tests.kubernetes.conftest import VIEWERS, RecordProperty
-from tests.kubernetes.deployment import Clock, request
+from tests.kubernetes.deployment import LOCALHOST, Clock
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -70,7 +70,7 @@ def test_a_port_can_be_forwarded_to_the_trial(clock: Clock, tmp_path: Path) -> N
     kubeconfig = {name: os.environ[name] for name in ("KUBECONFIG", "HOME") if name in os.environ}
     with Program("port-forward", command, tmp_path, kubeconfig) as forward:
         forward.wait_for_output("Forwarding from")
-        assert request("127.0.0.1", port, "/clock/")[0] == 200
+        assert request("127.0.0.1", port, "/clock/", LOCALHOST)[0] == 200
 
 
 def test_every_node_serves_the_page(clock: Clock) -> None:

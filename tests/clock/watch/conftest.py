@@ -10,10 +10,30 @@ from typing import Any, TypeVar
 import pytest
 
 from clock.watch import probe, session
+from clock.watch.summary import Summary
 
 START_S = 1_000.0
 
 T = TypeVar("T")
+
+
+class Record:
+    """A display that keeps what it is shown: the summaries, and the events without their time of day."""
+
+    interval_s = 0.05
+
+    def __init__(self) -> None:
+        self.updates: list[Summary] = []
+        self.events: list[str] = []
+
+    def update(self, summary: Summary, events: list[str]) -> None:
+        """Keep an update."""
+        self.updates.append(summary)
+        self.end(summary, events)
+
+    def end(self, _summary: Summary, events: list[str]) -> None:
+        """Keep the last events. It is no update."""
+        self.events += [event.partition(" ")[2] for event in events]
 
 
 class VirtualTime:

@@ -25,27 +25,9 @@ from clock.watch.summary import Summary
 from clock.watch.target import parse_target
 from testbed.processes import Worker, free_port
 from testbed.redis_servers import Certificate
+from tests.clock.watch.conftest import Record
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
-
-
-class Record:
-    """A display that keeps what it is shown."""
-
-    interval_s = 0.05
-
-    def __init__(self) -> None:
-        self.updates: list[Summary] = []
-        self.events: list[str] = []
-
-    def update(self, summary: Summary, events: list[str]) -> None:
-        """Keep an update."""
-        self.updates.append(summary)
-        self.events += events
-
-    def end(self, _summary: Summary, events: list[str]) -> None:
-        """Keep the last events."""
-        self.events += events
 
 
 async def watch(address: str, *, display: Record | None = None, **plan: Any) -> Summary:

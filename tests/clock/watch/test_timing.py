@@ -19,7 +19,7 @@ from clock.watch.session import Plan, Session
 from clock.watch.summary import Summary
 from clock.watch.target import parse_target
 from clock.watch.timeline import Answer
-from tests.clock.watch.conftest import VirtualTime
+from tests.clock.watch.conftest import Record, VirtualTime
 
 HOUR_MS = 3_600_000.0
 
@@ -95,25 +95,6 @@ class Visit:
             raise self._error
         await asyncio.sleep(HOUR_MS)
         raise AssertionError
-
-
-class Record:
-    """A display that keeps what it is shown."""
-
-    interval_s = 0.05
-
-    def __init__(self) -> None:
-        self.updates: list[Summary] = []
-        self.events: list[str] = []
-
-    def update(self, summary: Summary, events: list[str]) -> None:
-        """Keep an update."""
-        self.updates.append(summary)
-        self.events += [event.partition(" ")[2] for event in events]
-
-    def end(self, _summary: Summary, events: list[str]) -> None:
-        """Keep the last events."""
-        self.update(_summary, events)
 
 
 @pytest.fixture
